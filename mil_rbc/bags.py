@@ -1,0 +1,157 @@
+"""Bags of cells, and the cohorts they come in."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["crop", "roi", "vector"]
+
+SHAPES: dict[str, tuple[int, ...]] = {"crop": (64, 64), "roi": (256, 14, 14)}
+
+
+class DataError(ValueError):
+    """A fault in the data, said in one sentence that names the file or row and what to do."""
+
+
+@dataclass(frozen=True)
+class Bag:
+    """One sample: every instance found in its images, and one label for all of them together.
+
+    Attributes:
+        bag: name of the sample, unique in its cohort.
+        patient: whom the sample is from; the unit that is dealt to folds.
+        label: index into `Cohort.classes`.
+        instances: `(N, 64, 64)` uint8 crops, `(N, 256, 14, 14)` float RoI features or `(N, F)`
+            float32 vectors.
+        images: `(N,)` names of the images the instances were cut from.
+        cell_labels: `(N,)` int64 indices into `Cohort.cell_classes`, -1 where unknown. They score
+            explanations and are never given to a model.
+    """
+
+    bag: str
+    patient: str
+    label: int
+    instances: NDArray[Any]
+    images: NDArray[np.str_]
+    cell_labels: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    def __post_init__(self) -> None:
+        if len(self.instances) == 0:
+            raise DataError(
+                f"bag {self.bag!r} of patient {self.patient!r} has no cells: remove the sample or "
+                f"give it images in which cells are found"
+            )
+        named = {"images": self.images}
+        if self.cell_labels is not None:
+            named["cell_labels"] = self.cell_labels
+        for name, values in named.items():
+            if values.shape != (len(self.instances),):
+                raise DataError(
+                    f"bag {self.bag!r}: {name} has shape {values.shape}, but there are "
+                    f"{len(self.instances)} instances; give one entry per instance"
+                )
+
+
+@dataclass
+class Cohort:
+    """Bags of several classes, with what is needed to deal them to folds and to report on them.
+
+    Attributes:
+        name: the name it was loaded by.
+        kind: what an instance is: `"crop"`, `"roi"` or `"vector"`.
+        classes: class names; `Bag.label` indexes them.
+        control: the class whose cells the anomaly Gaussian is fitted on; `None` if there is none.
+        bags: the samples.
+        cell_classes: names that `Bag.cell_labels` index.
+        anomalous: for each cell class, whether such a cell is anomalous.
+        provenance: one sentence on what the data are, shown wherever results are.
+        group_by: what may not be on both sides of a split.
+        standardize: whether instances are to be standardised by training-fold statistics.
+        test_fold: patient -> the fold it is tested in, where the source of the cells decides
+            (-1: only ever trained on); `None` where patients are free to be dealt.
+    """
+
+    name: str
+    kind: Kind
+    classes: tuple[str, ...]
+    control: int | None
+    bags: list[Bag]
+    cell_classes: tuple[str, ...] = ()
+    anomalous: tuple[bool, ...] = ()
+    provenance: str = ""
+    group_by: Literal["patient", "bag"] = "patient"
+    standardize: bool = False
+    test_fold: dict[str, int] | None = None
+    _hash: str = field(default="", init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.bags:
+            raise DataError(f"cohort {self.name!r} has no bags: check the path it was read from")
+        self._check_names()
+        self._check_instances()
+
+    def _check_names(self) -> None:
+        seen: set[str] = set()
+        label_of: dict[str, int] = {}
+        for bag in self.bags:
+            if bag.bag in seen:
+                raise DataError(f"cohort {self.name!r}: bag {bag.bag!r} occurs twice; rename one")
+            seen.add(bag.bag)
+            if not 0 <= bag.label < len(self.classes):
+                raise DataError(
+                    f"bag {bag.bag!r} has label {bag.label}, but there are {len(self.classes)} "
+                    f"classes; use 0 to {len(self.classes) - 1}"
+                )
+            if label_of.setdefault(bag.patient, bag.label) != bag.label:
+                first, second = self.classes[label_of[bag.patient]], self.classes[bag.label]
+                raise DataError(
+                    f"patient {bag.patient!r} has two labels, {first!r} and {second!r} (bag "
+                    f"{bag.bag!r}): give all samples of a patient one label"
+                )
+
+    def _check_instances(self) -> None:
+        width = self.bags[0].instances.shape[1:]
+        expected = SHAPES.get(self.kind, width)
+        for bag in self.bags:
+            shape = bag.instances.shape[1:]
+            if shape != expected or (self.kind == "vector" and len(shape) != 1):
+                raise DataError(
+                    f"bag {bag.bag!r}: instances of kind {self.kind!r} have shape {shape}, expected"
+                    f" {expected if self.kind in SHAPES else '(features,)'}; recreate the bag"
+                )
+            if bag.instances.dtype.kind == "f" and not np.isfinite(bag.instances).all():
+                raise DataError(
+                    f"bag {bag.bag!r} has instances that are not finite numbers: remove those rows"
+                )
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Label of each bag, `(bags,)` int64."""
+        return np.array([bag.label for bag in self.bags], dtype=np.int64)
+
+    @property
+    def patients(self) -> NDArray[np.str_]:
+        """Patient of each bag, `(bags,)` str."""
+        return np.array([bag.patient for bag in self.bags])
+
+    def data_hash(self) -> str:
+        """SHA-256 over everything a result depends on, in hexadecimal."""
+        if not self._hash:
+            digest = hashlib.sha256()
+            header = (self.kind, self.classes, self.control, self.standardize, self.test_fold)
+            digest.update(repr(header).encode())
+            for bag in self.bags:
+                name = (bag.bag, bag.patient, bag.label)
+                layout = (bag.instances.shape, str(bag.instances.dtype), bag.images.tolist())
+                digest.update(repr((name, layout)).encode())
+                digest.update(np.ascontiguousarray(bag.instances).tobytes())
+            self._hash = digest.hexdigest()
+        return self._hash

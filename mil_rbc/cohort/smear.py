@@ -1,0 +1,166 @@
+"""Smear images: rendered cells under a rendered microscope.
+
+Light that crosses thickness t is dimmed by exp(-absorbance * t) (Beer-Lambert), so cells that
+overlap add up. What is not disease (stain, cell size, illumination, blur, noise, dust) is drawn per
+patient or per image from streams of random numbers that do not know the class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from mil_rbc.cohort.morphology import REACH, thickness
+
+RADIUS = 18.0
+"""Radius of a normal cell in pixels, before patients differ."""
+
+MASK_LEVEL = 0.15
+"""A pixel belongs to a cell where its thickness is above this."""
+
+
+@dataclass(frozen=True)
+class Smear:
+    """A smear image with the truth about its cells.
+
+    Attributes:
+        name: unique in its cohort.
+        image: `(height, width, 3)` uint8 RGB.
+        boxes: `(n, 4)` int64 `x0, y0, x1, y1` (ends excluded), cut at the image's border.
+        masks: for each cell a bool patch as large as its box.
+        morphologies: `(n,)` names.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.int64]
+    masks: tuple[NDArray[np.bool_], ...]
+    morphologies: NDArray[np.str_]
+
+    def full_masks(self) -> NDArray[np.bool_]:
+        """`(n, height, width)` bool: every cell's mask in the whole image; masks may overlap."""
+        full = np.zeros((len(self.boxes), *self.image.shape[:2]), dtype=bool)
+        for canvas, (x0, y0, x1, y1), mask in zip(full, self.boxes, self.masks, strict=True):
+            canvas[y0:y1, x0:x1] = mask
+        return full
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How one patient's blood looks whatever the disease: stain, light source and cell size."""
+
+    light: NDArray[np.float64]  # (3,) background colour, 0 to 255
+    absorbance: NDArray[np.float64]  # (3,) per unit of thickness
+    radius: float  # pixels
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> Appearance:
+        """Draw a patient's appearance."""
+        return Appearance(
+            light=np.array([224.0, 218.0, 214.0]) + rng.normal(0.0, 8.0, 3),
+            absorbance=np.array([0.16, 0.52, 0.42]) * rng.uniform(0.75, 1.3)
+            + rng.normal(0.0, 0.02, 3),
+            radius=RADIUS * rng.uniform(0.9, 1.1),
+        )
+
+
+def render(
+    name: str,
+    morphologies: tuple[str, ...],
+    shape: tuple[int, int],
+    appearance: Appearance,
+    rng: np.random.Generator,
+) -> Smear:
+    """Render one smear image.
+
+    Args:
+        name: name of the image.
+        morphologies: one entry per cell.
+        shape: height and width in pixels.
+        appearance: the patient's.
+        rng: draws positions, sizes, poses, light, focus, noise and dust of this image.
+
+    Returns:
+        The image with box, mask and morphology of every cell.
+    """
+    n = len(morphologies)
+    radii = appearance.radius * np.exp(rng.normal(0.0, 0.06, n))
+    centres = _place(radii, shape, rng)
+    canvas = np.zeros(shape)
+    boxes = np.zeros((n, 4), dtype=np.int64)
+    masks: list[NDArray[np.bool_] | None] = [None] * n
+    kinds = np.array(morphologies)
+    for kind in dict.fromkeys(morphologies):  # in order of appearance: the same on every machine
+        members = np.flatnonzero(kinds == kind)
+        whole = np.round(centres[members]).astype(np.int64)
+        patches = thickness(kind, radii[members], rng, centres[members] - whole)
+        patches *= np.exp(rng.normal(0.0, 0.08, (len(members), 1, 1)))  # haemoglobin of a cell
+        half = patches.shape[1] // 2
+        for i, (row, column), patch in zip(members, whole, patches, strict=True):
+            boxes[i], masks[i] = _paint(canvas, patch, int(row) - half, int(column) - half)
+    image = _photograph(canvas, appearance, rng)
+    found = tuple(mask for mask in masks if mask is not None)
+    return Smear(name, image, boxes, found, kinds)
+
+
+def _place(
+    radii: NDArray[np.float64], shape: tuple[int, int], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Centres (row, column) of cells: some touch or overlap a neighbour, most lie free."""
+    size = np.array(shape, dtype=np.float64)
+    centres = np.zeros((len(radii), 2))
+    for i, radius in enumerate(radii):
+        # About one cell in twelve may overlap another by up to a fifth of a diameter.
+        gap = rng.choice([1.12, 0.8], p=[11 / 12, 1 / 12])
+        margin = min(0.9 * radius, size.min() / 3)
+        best, best_room = centres[i], -np.inf
+        for candidate in rng.uniform(margin, size - margin, (200, 2)):
+            distance = np.hypot(*(centres[:i] - candidate).T)
+            room = (distance - gap * (radii[:i] + radius)).min(initial=np.inf)
+            if room > best_room:
+                best, best_room = candidate, room
+            if room >= 0:
+                break
+        centres[i] = best
+    return centres
+
+
+def _paint(
+    canvas: NDArray[np.float64], patch: NDArray[np.float64], top: int, left: int
+) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+    """Add a patch to the canvas; return the box and mask of the part that lies inside."""
+    height, width = canvas.shape
+    y0, x0 = max(top, 0), max(left, 0)
+    y1, x1 = min(top + patch.shape[0], height), min(left + patch.shape[1], width)
+    part = patch[y0 - top : y1 - top, x0 - left : x1 - left]
+    canvas[y0:y1, x0:x1] += part
+    mask = part > MASK_LEVEL
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    a, b, c, d = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    return (int(x0 + c), int(y0 + a), int(x0 + d), int(y0 + b)), mask[a:b, c:d]
+
+
+def _photograph(
+    canvas: NDArray[np.float64], appearance: Appearance, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Shine light through the canvas: stain, uneven illumination, dust, defocus and noise."""
+    height, width = canvas.shape
+    y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
+    for _ in range(rng.poisson(0.7)):  # platelets and dust, much smaller than a cell
+        cy, cx, r = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(1.5, 4.0)
+        yy, xx = np.arange(height)[:, None] - cy, np.arange(width)[None, :] - cx
+        canvas = canvas + rng.uniform(0.5, 1.2) * np.exp(-(yy**2 + xx**2) / (2 * r**2) * 2)
+    canvas = gaussian_filter(canvas, rng.uniform(0.6, 1.3), mode="nearest")
+    slope, fall = rng.normal(0.0, 0.03, 2), rng.uniform(0.0, 0.08)
+    light = 1.0 + slope[0] * y + slope[1] * x - fall * (x**2 + y**2) / 2
+    clear = appearance.light * rng.uniform(0.94, 1.04)
+    image = clear * light[..., None] * np.exp(-canvas[..., None] * appearance.absorbance)
+    noise = rng.uniform(1.0, 3.0)
+    image += rng.standard_normal(image.shape, dtype=np.float32) * noise * np.sqrt(image / 200.0)
+    return np.clip(np.round(image), 0, 255).astype(np.uint8)
+
+
+__all__ = ["MASK_LEVEL", "RADIUS", "REACH", "Appearance", "Smear", "render"]
