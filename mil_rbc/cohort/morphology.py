@@ -106,11 +106,12 @@ def _echinocyte(u: Array, v: Array, rng: np.random.Generator) -> Array:
     theta, radius = np.arctan2(v, u), np.hypot(u, v)
     spikes = rng.integers(9, 16, (n, 1, 1))
     phase = rng.uniform(0, 2 * np.pi, (n, 1, 1))
-    crown = _between(rng, 0.05, 0.12, n) * np.cos(spikes * theta + phase)
-    rho2 = (radius / (0.88 * (1.0 + crown) * _outline(theta, rng, 0.03))) ** 2
-    # The same spicules seen from above: a ring of bumps on the surface.
-    ring = 0.25 * np.cos(spikes * theta + phase) * np.exp(-((np.sqrt(rho2) - 0.62) ** 2) / 0.03)
-    return np.clip(_evans_fung(rho2, _between(rng, 0.1, 0.6, n)) * (1.0 + ring), 0.0, None)
+    crown = _between(rng, 0.04, 0.11, n) * np.cos(spikes * theta + phase)
+    rho2 = (radius / (0.9 * (1.0 + crown) * _outline(theta, rng, 0.04))) ** 2
+    # The same spicules seen from above: an inner ring of bumps, half a spike further round.
+    inner = np.cos(np.round(spikes * 0.6) * theta + phase + np.pi / 2)
+    ring = _between(rng, 0.1, 0.3, n) * inner * np.exp(-((np.sqrt(rho2) - 0.5) ** 2) / 0.02)
+    return _evans_fung(rho2, _between(rng, 0.1, 0.7, n)) * (1.0 + ring)
 
 
 def _teardrop(u: Array, v: Array, rng: np.random.Generator) -> Array:
