@@ -1,0 +1,1 @@
+"""Benchmarks that make claims: ``python -m benchmarks`` runs them all, ``... NAME`` runs one."""

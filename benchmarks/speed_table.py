@@ -1,0 +1,239 @@
+"""torchtopo is faster than every peer by at least the factor it promises, on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import torchtopo
+
+from . import peers, recipes
+from .data import cloud, distance_matrix
+from .harness import digits, quiet, race
+from .memory import peak_mb
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One promise: on ``case``, ours beats ``against`` by ``least`` and hopes for ``aim``."""
+
+    case: str
+    against: str
+    least: float
+    aim: float
+    ours: Call
+    theirs: Call
+    note: str = ""
+
+
+def measure(quick: bool = False) -> dict[str, Any]:
+    """Measure every row, both sides in turn in the same race."""
+    rows, skipped = [], []
+    for group in (matrices, clouds, against_cdist, steps, threads):
+        for row in group(quick, skipped):
+            rows.append(_timed(row, 0.1 if quick else 1.0))
+    rows.append(_overhead(quick))
+    rows.append(_memory(quick))
+    return {"rows": rows, "skipped": sorted(set(skipped))}
+
+
+def matrices(quick: bool, skipped: list[str]) -> Iterator[Row]:
+    """From distance matrices: pairs and deaths."""
+    promises: list[tuple[int, int, dict[str, tuple[float, float]]]] = [
+        (16, 64, {"ripser.py": (50, 90), "hdbscan core": (2, 4)}),
+        (16, 256, {"ripser.py": (150, 300), "giotto-ph": (60, 110), "hdbscan core": (4, 8)}),
+        (4, 1024, {"ripser.py": (150, 250), "hdbscan core": (2, 4)}),
+        (1, 4096, {"ripser.py": (300, 800), "giotto-ph": (80, 200), "hdbscan core": (2, 4)}),
+    ]
+    for bags, n, against in promises[: 2 if quick else None]:
+        batch = distance_matrix(cloud(bags, n, 64))
+        yield from _peer_rows(f"matrices {bags}×{n}", peers.MATRIX, batch, against, skipped)
+
+
+def clouds(quick: bool, skipped: list[str]) -> Iterator[Row]:
+    """From points: pairs and deaths against the fastest tree of points there is."""
+    promises = [
+        (4096, 2, 1.3, 2.5), (4096, 8, 6, 9), (16384, 8, 6, 9),
+        (1024, 512, 10, 20), (4096, 512, 10, 20),
+    ]  # fmt: skip
+    for n, d, least, aim in promises[: 1 if quick else None]:
+        yield from _peer_rows(
+            f"points {n}×{d}", peers.POINTS, cloud(1, n, d), {"quitefastmst": (least, aim)}, skipped
+        )
+
+
+def against_cdist(quick: bool, skipped: list[str]) -> Iterator[Row]:
+    """From points in many dimensions: the whole answer against the distance matrix alone."""
+    shapes = [(n, d) for d in (128, 512, 2048) for n in (256, 1024, 4096)]
+    for n, d in shapes[: 1 if quick else None]:
+        x = cloud(n, d)
+        yield Row(
+            f"points {n}×{d}", "torch.cdist alone", 1, 2,
+            lambda x=x: torchtopo.deaths(x), lambda x=x: torch.cdist(x, x),  # type: ignore[misc]
+        )  # fmt: skip
+
+
+def steps(quick: bool, skipped: list[str]) -> Iterator[Row]:
+    """The signature loss, forward and backward, X 512-d fixed, Z 64-d with gradient."""
+    shapes = [(16, 64, 23.0), (16, 256, 16.0), (4, 1024, 20.0)]
+    for bags, n, aim in shapes[: 1 if quick else None]:
+        x, z = cloud(bags, n, 512), cloud(bags, n, 64, seed=1).requires_grad_()
+        case = f"training step {bags}×{n}"
+        for ours, against, note in (
+            (recipes.ours, recipes.torch_topological_plain, "plain"),
+            (recipes.ours_normalised, recipes.torch_topological, "normalised"),
+        ):
+            try:
+                theirs = against(x, z)
+            except ImportError:
+                skipped.append("torch-topological")
+                continue
+            yield Row(f"{case}, {note}", "torch-topological", 10, aim, ours(x, z), theirs)
+        yield Row(
+            f"{case}, pairs_x", "own uncached step", 2.5, 4,
+            recipes.ours_cached(x, z), recipes.ours(x, z),
+        )  # fmt: skip
+
+
+def threads(quick: bool, skipped: list[str]) -> Iterator[Row]:
+    """Two threads over a batch against one."""
+    batch = distance_matrix(cloud(16, 256, 64))
+
+    def on(count: int) -> Call:
+        def call() -> None:
+            torch.set_num_threads(count)
+            torchtopo.minimum_spanning_tree(batch)
+            torch.set_num_threads(1)
+
+        return call
+
+    yield Row("two threads over 16×256", "own one thread", 1.4, 1.8, on(2), on(1))
+
+
+def _peer_rows(
+    case: str,
+    registry: dict[str, peers.Peer],
+    batch: Tensor,
+    against: dict[str, tuple[float, float]],
+    skipped: list[str],
+) -> Iterator[Row]:
+    wanted = {name: registry[name] for name in ("torchtopo", *against)}
+    ready, missing = peers.jobs(wanted, batch)
+    skipped.extend(missing)
+    expected = ready["torchtopo"].read(ready["torchtopo"].call())
+    for name, (least, aim) in against.items():
+        if name in ready:
+            note = peers.disagreement(ready[name].read(ready[name].call()), expected) or ""
+            yield Row(case, name, least, aim, ready["torchtopo"].call, ready[name].call, note)
+
+
+def _timed(row: Row, budget: float) -> dict[str, Any]:
+    timings = race({"ours": row.ours, "theirs": row.theirs}, budget=budget)
+    ours, theirs = timings["ours"], timings["theirs"]
+    return {
+        "case": row.case, "against": row.against, "unit": "ms",
+        "ours": ours.to_json(), "theirs": theirs.to_json(),
+        "ratio": digits(theirs.median / ours.median), "least": row.least, "aim": row.aim,
+        "note": row.note,
+    }  # fmt: skip
+
+
+def _overhead(quick: bool) -> dict[str, Any]:
+    """What a call on ten points costs beyond an empty registered op, in microseconds."""
+    library = torch.library.Library("torchtopo_benchmark", "FRAGMENT")
+    library.define("empty(Tensor points) -> (Tensor, Tensor)")
+    library.impl(
+        "empty",
+        lambda x: (x.new_empty(x.shape[0] - 1, 2, dtype=torch.int64), x.new_empty(x.shape[0] - 1)),
+        "CPU",
+    )
+    x = cloud(10, 3)
+    empty = torch.ops.torchtopo_benchmark.empty
+    timings = race(
+        {"call": lambda: torchtopo.vietoris_rips_pairs(x), "empty": lambda: empty(x)},
+        budget=0.2 if quick else 1.0,
+    )
+    extra = (timings["call"].median - timings["empty"].median) * 1e6
+    return {
+        "case": "a call on 10 points", "against": "an empty registered op", "unit": "µs beyond",
+        "ours": timings["call"].to_json(), "theirs": timings["empty"].to_json(),
+        "extra": digits(extra), "most": 15.0,
+    }  # fmt: skip
+
+
+def _memory(quick: bool) -> dict[str, Any]:
+    """Peak memory of a training step on one large bag."""
+    n = 512 if quick else 4096
+    with quiet():
+        ours = peak_mb("torchtopo", (1, n))
+        try:
+            theirs = peak_mb("torch + hdbscan core", (1, n))
+        except Exception:  # the child died, most likely of a missing hdbscan
+            theirs = float("nan")
+    return {
+        "case": f"peak memory, step 1×{n}", "against": "torch + hdbscan core", "unit": "MB",
+        "ours": {"median_mb": digits(ours)}, "theirs": {"median_mb": digits(theirs)},
+        "ratio": digits(theirs / ours), "least": 2.0, "aim": 2.0, "note": "",
+    }  # fmt: skip
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """``"aim"``, ``"PASS"`` or ``"MISS"``, from the numbers of a row."""
+    if "extra" in row:
+        return "PASS" if row["extra"] <= row["most"] else "MISS"
+    if row["ratio"] >= row["aim"]:
+        return "aim"
+    return "PASS" if row["ratio"] >= row["least"] else "MISS"
+
+
+def _shown(value: dict[str, float]) -> str:
+    if "median_mb" in value:
+        return f"{value['median_mb']:g} MB"
+    if value["median_ms"] < 0.1:
+        return f"{value['median_ms'] * 1e3:.3g} µs"
+    spread = value["high_ms"] - value["low_ms"]
+    return f"{value['median_ms']:.3g} ms ± {spread / 2:.1g}"
+
+
+def table(result: dict[str, Any]) -> str:
+    """The table as Markdown."""
+    lines = [
+        "| case | against | ours | theirs | ratio | at least | aim | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        if "extra" in row:
+            ratio, least, aim = f"+{row['extra']:g} µs", f"≤ {row['most']:g} µs", ""
+        else:
+            ratio, least, aim = f"{row['ratio']:g}×", f"{row['least']:g}×", f"{row['aim']:g}×"
+        note = f" ({row['note']})" if row.get("note") else ""
+        lines.append(
+            f"| {row['case']} | {row['against']}{note} | {_shown(row['ours'])} | "
+            f"{_shown(row['theirs'])} | {ratio} | {least} | {aim} | {verdict(row)} |"
+        )
+    return "\n".join(lines)
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """What the numbers say."""
+    verdicts = [verdict(row) for row in result["rows"]]
+    held = sum(v != "MISS" for v in verdicts)
+    missed = [
+        f"{r['case']} against {r['against']}"
+        for r, v in zip(result["rows"], verdicts, strict=True)
+        if v == "MISS"
+    ]
+    text = (
+        f"{held} of {len(verdicts)} rows reach what is promised at least, "
+        f"{verdicts.count('aim')} of them the aim"
+    )
+    return text + (f"; missed: {'; '.join(missed)}." if missed else ".")
+
+
+TABLES = {"speed_table": table}

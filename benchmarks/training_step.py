@@ -1,0 +1,184 @@
+"""A training step with torchtopo's signature loss is faster and leaner than every other recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from . import style
+from .data import cloud
+from .harness import digits, quiet, race
+from .memory import peak_mb
+from .recipes import RECIPES
+
+SHAPES = [(16, 64), (16, 256), (4, 1024), (1, 4096)]
+LONGEST = 8.0  # seconds a step; a recipe is left out of the shapes where it would take longer
+BASE = "torchtopo"
+# Which other recipe computes the same number, so that its loss can be checked.
+TWINS = {
+    "torchtopo, pairs_x": BASE,
+    "torch + hdbscan core": BASE,
+    "torch + scipy csgraph": BASE,
+    "torch + Python Kruskal": BASE,
+    "torch-topological": "torchtopo, tt convention",
+}
+
+
+def measure(quick: bool = False) -> dict[str, Any]:
+    """Forward and backward of the loss, X 512-d without and Z 64-d with gradient."""
+    rows, skipped = [], set()
+    left_out: set[str] = set()
+    for bags, n in SHAPES[:1] if quick else SHAPES:
+        x, z = cloud(bags, n, 512), cloud(bags, n, 64, seed=1).requires_grad_()
+        steps, losses = {}, {}
+        for name, recipe in RECIPES.items():
+            if name in left_out:
+                continue
+            try:
+                steps[name] = recipe(x, z)
+            except ImportError as error:
+                skipped.add(f"{name}: not installed ({error.name})")
+                continue
+            losses[name] = float(steps[name]())
+        timings = race(steps, budget=0.1 if quick else 1.0)
+        # The next shape has at least four times the pairs.
+        left_out |= {name for name, t in timings.items() if t.median * 5 > LONGEST}
+        memory = {}
+        with quiet():
+            for name in steps if n >= 1024 or quick else ():
+                memory[name] = digits(peak_mb(name, (bags, n)))
+        rows.append(
+            {
+                "bags": bags,
+                "n": n,
+                "times": {name: t.to_json() for name, t in timings.items()},
+                "losses": losses,
+                "peak_mb": memory,
+                "other_answers": _other_answers(losses),
+            }
+        )
+        print(
+            f"  {bags}×{n}: " + ", ".join(f"{k} {t.median * 1e3:.3g}" for k, t in timings.items())
+        )
+    return {"rows": rows, "skipped": sorted(skipped)}
+
+
+def _other_answers(losses: dict[str, float]) -> dict[str, str]:
+    said = {}
+    for name, twin in TWINS.items():
+        if name in losses and twin in losses:
+            error = abs(losses[name] / losses[twin] - 1)
+            if not error < 1e-3:
+                said[name] = f"its loss differs from ours by {error:.0%}"
+    return said
+
+
+def table(result: dict[str, Any]) -> str:
+    """Milliseconds of ours, and how many times longer every other recipe takes."""
+    rows = result["rows"]
+    names = [name for name in RECIPES if any(name in row["times"] for row in rows)]
+    lines = [f"| recipe | {' | '.join(_shape(r) for r in rows)} |", "|---" * (len(rows) + 1) + "|"]
+    for name in names:
+        cells = []
+        for row in rows:
+            ours = row["times"][BASE]["median_ms"]
+            if name not in row["times"]:
+                cells.append("–")
+            elif name == BASE:
+                cells.append(f"**{ours:.3g} ms**")
+            else:
+                star = "*" if name in row["other_answers"] else ""
+                cells.append(f"{row['times'][name]['median_ms'] / ours:.2g}×{star}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    said = {name: text for row in rows for name, text in row["other_answers"].items()}
+    if said:
+        lines += ["", *(f"\\* {name}: {text}." for name, text in sorted(said.items()))]
+    return "\n".join(lines)
+
+
+def memory_table(result: dict[str, Any]) -> str:
+    """Peak memory of one step over what stood before it."""
+    rows = [row for row in result["rows"] if row["peak_mb"]]
+    names = [name for name in RECIPES if any(name in row["peak_mb"] for row in rows)]
+    lines = [f"| peak MB | {' | '.join(_shape(r) for r in rows)} |", "|---" * (len(rows) + 1) + "|"]
+    for name in names:
+        cells = [f"{r['peak_mb'][name]:g}" if name in r["peak_mb"] else "–" for r in rows]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _shape(row: dict[str, Any]) -> str:
+    return f"{row['bags']}×{row['n']}"
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """How much faster than torch-topological and than the best recipe, and how much leaner."""
+
+    def span(name: str, base: str = BASE) -> str | None:
+        ratios = [
+            r["times"][name]["median_ms"] / r["times"][base]["median_ms"]
+            for r in result["rows"]
+            if name in r["times"]
+        ]
+        return f"{min(ratios):.2g}–{max(ratios):.2g}×" if ratios else None
+
+    parts = []
+    for name in ("torch-topological", "torch + hdbscan core"):
+        ratios = span(name)
+        if ratios:
+            parts.append(f"{name} takes {ratios} as long as torchtopo's step")
+    cached = span(BASE, "torchtopo, pairs_x")
+    parts.append(f"caching pairs_x makes torchtopo's own step {cached} faster")
+    last = result["rows"][-1]
+    if last["peak_mb"]:
+        ours = last["peak_mb"][BASE]
+        others = {k: v for k, v in last["peak_mb"].items() if not k.startswith("torchtopo")}
+        if others:
+            name = min(others, key=lambda k: others[k])
+            parts.append(
+                f"at {_shape(last)} torchtopo peaks at {ours:g} MB, the leanest other recipe "
+                f"({name}) at {others[name]:g} MB"
+            )
+    return "; ".join(parts) + "."
+
+
+def plot(result: dict[str, Any], out: Path) -> None:
+    """Bars of time by shape, and of peak memory at the largest."""
+    rows = [r for r in result["rows"] if r["times"]]
+    names = [n for n in RECIPES if any(n in r["times"] for r in rows)]
+    colours = {
+        "torchtopo": "#000000", "torchtopo, pairs_x": "#777777",
+        "torchtopo, tt convention": "#BBBBBB", "torch-topological": "#CC79A7",
+        "torch-topological, plain": "#E8C0D8", "torch + hdbscan core": "#009E73",
+        "torch + scipy csgraph": "#E69F00", "torch + Python Kruskal": "#56B4E9",
+    }  # fmt: skip
+    figure, axes = plt.subplots(figsize=(10, 4.8))
+    width = 0.85 / len(names)
+    for k, name in enumerate(names):
+        at = [i for i, r in enumerate(rows) if name in r["times"]]
+        axes.bar(
+            [i + (k - len(names) / 2 + 0.5) * width for i in at],
+            [rows[i]["times"][name]["median_ms"] for i in at],
+            width, color=colours[name], label=name, edgecolor="white",
+        )  # fmt: skip
+    axes.set(
+        yscale="log", ylabel="forward + backward, ms",
+        xlabel="bags × points (X 512-d, Z 64-d)",
+    )  # fmt: skip
+    axes.set_xticks(range(len(rows)), [_shape(r) for r in rows])
+    ratios = [
+        r["times"]["torch-topological"]["median_ms"] / r["times"][BASE]["median_ms"]
+        for r in rows
+        if "torch-topological" in r["times"]
+    ]
+    title = "A training step with the signature loss"
+    if ratios:
+        title += f": {min(ratios):.2g}–{max(ratios):.2g}× faster than torch-topological"
+    axes.set_title(title)
+    axes.legend(fontsize=11, loc="center left", bbox_to_anchor=(1, 0.5))
+    style.save(figure, out / "training_step.png")
+
+
+TABLES = {"training_step": table, "training_step.memory": memory_table}
