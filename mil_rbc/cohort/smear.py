@@ -113,8 +113,8 @@ def _place(
     size = np.array(shape, dtype=np.float64)
     centres = np.zeros((len(radii), 2))
     for i, radius in enumerate(radii):
-        # About one cell in twelve may overlap another by up to a fifth of a diameter.
-        gap = rng.choice([1.12, 0.8], p=[11 / 12, 1 / 12])
+        # One cell in six may overlap a neighbour by up to a quarter of a diameter.
+        gap = rng.choice([1.12, 0.75], p=[5 / 6, 1 / 6])
         margin = min(0.9 * radius, size.min() / 3)
         best, best_room = centres[i], -np.inf
         for candidate in rng.uniform(margin, size - margin, (200, 2)):
