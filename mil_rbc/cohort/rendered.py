@@ -22,26 +22,23 @@ PROVENANCE = (
 )
 
 
-def render_sample(sample: Sample, recipe: Recipe, seed: int) -> list[Smear]:
-    """Render the smear images of one planned sample, the same whatever else is rendered."""
+def render_image(sample: Sample, number: int, recipe: Recipe, seed: int) -> Smear:
+    """Render one smear image of a planned sample, the same whatever else is rendered."""
     appearance = Appearance.draw(np.random.default_rng([seed, 1, sample.patient_index]))
     key = [ord(letter) for letter in sample.name]
-    return [
-        render(
-            f"{sample.name}-I{number + 1}",
-            cells,
-            recipe.shape,
-            appearance,
-            np.random.default_rng([seed, 2, number, *key]),
-        )
-        for number, cells in enumerate(sample.cells)
-    ]
+    return render(
+        f"{sample.name}-I{number + 1}",
+        sample.cells[number],
+        recipe.shape,
+        appearance,
+        np.random.default_rng([seed, 2, number, *key]),
+    )
 
 
 def smears(recipe: Recipe, seed: int) -> Iterator[tuple[Sample, list[Smear]]]:
     """Every sample of a recipe with its rendered smear images."""
     for sample in plan(recipe, seed):
-        yield sample, render_sample(sample, recipe, seed)
+        yield sample, [render_image(sample, i, recipe, seed) for i in range(len(sample.cells))]
 
 
 def load(*, seed: int = 0, size: Size = "default", detect: Detect | None = None) -> Cohort:

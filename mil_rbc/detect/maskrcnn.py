@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mil_rbc.bags import DataError
-from mil_rbc.cohort.recipe import RECIPES, Size
-from mil_rbc.cohort.rendered import smears
+from mil_rbc.cohort.recipe import RECIPES, Size, plan
+from mil_rbc.cohort.rendered import render_image
 from mil_rbc.cohort.smear import Smear
 from mil_rbc.detect import Detections
+from mil_rbc.files import load_checkpoint, save_checkpoint
 
 try:
     from torchvision.models.detection import MaskRCNN as Network
@@ -31,7 +31,6 @@ except ImportError as error:  # pragma: no cover - depends on the installation
         "detector 'maskrcnn' needs torchvision: pip install 'torchtopo[detect]'"
     ) from error
 
-FORMAT = 1
 TRAINING_SEEDS = 1_000_000
 """Training smears are drawn with seeds from here on, so no cohort shows one of them."""
 
@@ -115,17 +114,14 @@ class MaskRCNN:
         """Read a detector from a file that `save` wrote.
 
         Raises:
-            DataError: if the file is missing, is no detector, or is of another format.
+            RunError: if the file is missing, damaged, or of another version.
+            DataError: if it holds something else.
         """
-        remedy = "make it with 'python -m mil_rbc.detect train --out FILE'"
-        try:
-            state = torch.load(path, map_location=device, weights_only=True)
-        except FileNotFoundError as error:
-            raise DataError(f"weights {path} do not exist: {remedy}") from error
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise DataError(f"weights {path} cannot be read: {remedy}") from error
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise DataError(f"weights {path} are not a detector of format {FORMAT}: {remedy}")
+        state = load_checkpoint(path, device)
+        if "architecture" not in state:
+            raise DataError(
+                f"{path} is no detector: make one with 'python -m mil_rbc.detect train --out FILE'"
+            )
         architecture = Architecture(**state["architecture"])
         network = build(architecture)
         network.load_state_dict(state["network"])
@@ -134,19 +130,11 @@ class MaskRCNN:
     def save(self, path: Path) -> None:
         """Write the detector to a file, whole or not at all."""
         state = {
-            "format": FORMAT,
             "architecture": asdict(self.architecture),
             "history": self.history,
             "network": self.network.state_dict(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".part")
-        try:
-            torch.save(state, partial)
-            partial.replace(path)
-        except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
-            raise DataError(f"weights {path} cannot be written ({error}): free some space") from error
+        save_checkpoint(path, state)
 
     def _tensor(self, image: NDArray[np.uint8]) -> Tensor:
         rgb = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
@@ -200,11 +188,12 @@ def _target(smear: Smear, device: str) -> dict[str, Tensor]:
 
 
 def _training_smears(size: Size, seed: int) -> Iterator[Smear]:
+    recipe = RECIPES[size]
     for number in itertools.count():
         draw = TRAINING_SEEDS * (seed + 1) + number
-        images = [smear for _, sample in smears(RECIPES[size], draw) for smear in sample[:1]]
-        np.random.default_rng(draw).shuffle(images)  # type: ignore[arg-type]
-        yield from images
+        samples = plan(recipe, draw)
+        for i in np.random.default_rng(draw).permutation(len(samples)):
+            yield render_image(samples[i], 0, recipe, draw)
 
 
 def train(
