@@ -1,12 +1,6 @@
-"""``python -m benchmarks [NAME ...] [--quick]``: measure, print a table, write JSON and pictures."""
+"""``python -m benchmarks [NAME ...]``: measure, print a table, write JSON and pictures."""
 
 from __future__ import annotations
-
-import os
-
-# One thread for every library; this must stand before the first import of any of them.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_name] = "1"
 
 import argparse
 import importlib
@@ -37,7 +31,8 @@ def run(name: str, *, quick: bool, out: Path) -> dict[str, Any]:
     result["sentence"] = script.sentence(result)
     result["seconds"] = round(time.perf_counter() - start)
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=1, ensure_ascii=False, default=float)
+    kept = {key: value for key, value in result.items() if not key.startswith("_")}
+    text = json.dumps(kept, indent=1, ensure_ascii=False, default=float)
     (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     if hasattr(script, "plot"):
         script.plot(result, out)

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 
 
 def peak_mb(recipe: str, shape: Sequence[int], dims: Sequence[int] = (512, 64)) -> float:
-    """Peak resident memory, in MB over what stood before the step, of ``recipe`` on ``(B, N)``."""
+    """Peak resident memory, in MB over what stood before the step, of ``recipe`` on ``(B, N)``.
+
+    ``recipe`` is a key of :data:`benchmarks.recipes.RECIPES`, or ``"torchtopo deaths"``; ``dims``
+    are the dimensions of x and z.
+    """
     argument = json.dumps([recipe, list(shape), list(dims)])
     out = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", argument],
@@ -21,13 +25,14 @@ def peak_mb(recipe: str, shape: Sequence[int], dims: Sequence[int] = (512, 64)) 
 
 
 def _measure(recipe: str, shape: Sequence[int], dims: Sequence[int]) -> float:
+    from . import recipes
     from .data import cloud
-    from .recipes import RECIPES
 
+    made = recipes.ours_deaths if recipe == "torchtopo deaths" else recipes.RECIPES[recipe]
     # A small step first, so that what libraries load or allocate once does not count.
-    RECIPES[recipe](cloud(1, 16, dims[0]), cloud(1, 16, dims[1]).requires_grad_())()
+    made(cloud(1, 16, dims[0]), cloud(1, 16, dims[1]).requires_grad_())()
     x, z = cloud(*shape, dims[0]), cloud(*shape, dims[1], seed=1).requires_grad_()
-    step = RECIPES[recipe](x, z)
+    step = made(x, z)
     before = _reset_peak()
     step()
     return (_peak() - before) / 1e6

@@ -41,9 +41,10 @@ def _each(bags: list[Any], one: Callable[[Any], Any], read: Callable[[Any], NDAr
     return Job(lambda: [one(bag) for bag in bags], ascending)
 
 
-def _finite(diagram: NDArray[Any]) -> NDArray[Any]:
-    deaths = np.asarray(diagram)[:, 1]
-    return deaths[np.isfinite(deaths)]
+def finite_deaths(diagram: NDArray[Any]) -> NDArray[Any]:
+    """Ascending deaths of a diagram, less the one component that lives for ever by definition."""
+    deaths = np.sort(np.asarray(diagram)[:, 1])
+    return deaths[:-1] if len(deaths) and np.isinf(deaths[-1]) else deaths
 
 
 def _float32(batch: Tensor) -> list[NDArray[Any]]:
@@ -72,7 +73,7 @@ def ripser_matrix(batch: Tensor) -> Job:
     return _each(
         _float32(batch),
         lambda d: ripser(d, maxdim=0, distance_matrix=True)["dgms"][0],
-        _finite,
+        finite_deaths,
     )
 
 
@@ -83,7 +84,7 @@ def giotto_matrix(batch: Tensor) -> Job:
     return _each(
         _float32(batch),
         lambda d: ripser_parallel(d, maxdim=0, metric="precomputed", n_threads=1)["dgms"][0],
-        _finite,
+        finite_deaths,
     )
 
 
@@ -96,7 +97,7 @@ def gudhi_tree_matrix(batch: Tensor) -> Job:
         tree.compute_persistence(homology_coeff_field=2, min_persistence=-1)
         return tree.persistence_intervals_in_dimension(0)
 
-    return _each(_float64(batch), one, _finite)
+    return _each(_float64(batch), one, finite_deaths)
 
 
 def gudhi_rips_matrix(batch: Tensor) -> Job:
@@ -105,7 +106,7 @@ def gudhi_rips_matrix(batch: Tensor) -> Job:
 
     rips = RipsPersistence(homology_dimensions=0, input_type="full distance matrix")
     bags = _float32(batch)
-    return Job(lambda: rips.fit_transform(bags), lambda out: [np.sort(_finite(d)) for d in out])
+    return Job(lambda: rips.fit_transform(bags), lambda out: [finite_deaths(d) for d in out])
 
 
 def scipy_csgraph_matrix(batch: Tensor) -> Job:
@@ -175,7 +176,7 @@ def ripser_points(batch: Tensor) -> Job:
     """ripser.py from points."""
     from ripser import ripser
 
-    return _each(_float32(batch), lambda x: ripser(x, maxdim=0)["dgms"][0], _finite)
+    return _each(_float32(batch), lambda x: ripser(x, maxdim=0)["dgms"][0], finite_deaths)
 
 
 def giotto_points(batch: Tensor) -> Job:
@@ -183,7 +184,9 @@ def giotto_points(batch: Tensor) -> Job:
     from gph import ripser_parallel
 
     return _each(
-        _float32(batch), lambda x: ripser_parallel(x, maxdim=0, n_threads=1)["dgms"][0], _finite
+        _float32(batch),
+        lambda x: ripser_parallel(x, maxdim=0, n_threads=1)["dgms"][0],
+        finite_deaths,
     )
 
 
@@ -193,7 +196,7 @@ def gudhi_rips_points(batch: Tensor) -> Job:
 
     rips = RipsPersistence(homology_dimensions=0, input_type="point cloud")
     bags = _float32(batch)
-    return Job(lambda: rips.fit_transform(bags), lambda out: [np.sort(_finite(d)) for d in out])
+    return Job(lambda: rips.fit_transform(bags), lambda out: [finite_deaths(d) for d in out])
 
 
 def scipy_linkage_points(batch: Tensor) -> Job:

@@ -31,6 +31,11 @@ def ours(x: Tensor, z: Tensor, convention: Any = "paper") -> Step:
     return step
 
 
+def ours_deaths(x: Tensor, z: Tensor) -> Step:
+    """torchtopo's deaths of ``x`` alone, without a gradient: the op by itself."""
+    return lambda: torchtopo.deaths(x)
+
+
 def ours_normalised(x: Tensor, z: Tensor) -> Step:
     """torchtopo's signature loss in torch-topological's own convention."""
     return ours(x, z, "torch_topological")

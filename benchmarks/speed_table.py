@@ -34,7 +34,8 @@ class Row:
 
 def measure(quick: bool = False) -> dict[str, Any]:
     """Measure every row, both sides in turn in the same race."""
-    rows, skipped = [], []
+    rows: list[dict[str, Any]] = []
+    skipped: list[str] = []
     for group in (matrices, clouds, against_cdist, steps, threads):
         for row in group(quick, skipped):
             rows.append(_timed(row, 0.1 if quick else 1.0))

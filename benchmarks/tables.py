@@ -26,7 +26,7 @@ def documents() -> list[Path]:
 
 
 def results(script: str) -> dict[str, Any]:
-    """A results file's content; a missing one is a ``FileNotFoundError`` that says how to make it."""
+    """What a results file holds; a missing one is an error that says how to make it."""
     path = RESULTS / f"{script}.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing: run python -m benchmarks {script}")

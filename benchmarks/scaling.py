@@ -1,0 +1,238 @@
+"""Time grows with N² and with the batch, memory with N, and ragged bags cost what they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+import torchtopo
+
+from . import style
+from .data import cloud, distance_matrix
+from .harness import Timing, digits, exponent, quiet, race
+from .memory import peak_mb
+
+Call = Callable[[], Any]
+
+
+def measure(quick: bool = False) -> dict[str, Any]:
+    """Threads, batch size, ragged batches, N, and memory."""
+    return {
+        "threads": threads(quick),
+        "batch": batch(quick),
+        "ragged": ragged(quick),
+        "size": size(quick),
+        "skipped": [],
+    }
+
+
+def threads(quick: bool) -> list[dict[str, Any]]:
+    """The same batch on one to all cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    matrices = distance_matrix(cloud(16, 256, 64))
+    points = cloud(16, 256, 512)
+    rows = []
+    for what, call in (
+        ("matrices 16×256", lambda: torchtopo.minimum_spanning_tree(matrices)),
+        ("points 16×256×512", lambda: torchtopo.deaths(points)),
+    ):
+        counts = sorted({1, 2, cores or 1})
+        timings = race({str(k): _on(k, call) for k in counts}, budget=0.1 if quick else 1.0)
+        rows.append({"what": what, "times": {k: t.to_json() for k, t in timings.items()}})
+    return rows
+
+
+def _on(count: int, call: Call) -> Call:
+    def run() -> None:
+        torch.set_num_threads(count)
+        call()
+        torch.set_num_threads(1)
+
+    return run
+
+
+def batch(quick: bool) -> list[dict[str, Any]]:
+    """Bags of 64 points: one call on the batch against a Python loop of calls."""
+    rows = []
+    for bags in (1, 16) if quick else (1, 4, 16, 64, 256):
+        points = cloud(bags, 64, 64)
+        timings = race(
+            {
+                "batch": partial(torchtopo.deaths, points),
+                "loop": _loop(list(points)),
+            },
+            budget=0.1 if quick else 0.5,
+        )
+        rows.append({"bags": bags, "times": _json(timings)})
+    return rows
+
+
+def _loop(bags: list[Tensor]) -> Call:
+    return lambda: [torchtopo.deaths(bag) for bag in bags]
+
+
+def ragged(quick: bool) -> list[dict[str, Any]]:
+    """64 bags whose sizes differ more and more: packed, padded, and a loop over the bags."""
+    rng = torch.Generator().manual_seed(0)
+    rows = []
+    for smallest in (256,) if quick else (256, 128, 32, 8):
+        sizes = torch.randint(smallest, 257, (8 if quick else 64,), generator=rng)
+        bags = [cloud(int(n), 64, seed=k) for k, n in enumerate(sizes)]
+        packed, cu_seqlens = torchtopo.pack(bags)
+        padded = torch.zeros(len(bags), int(sizes.max()), 64)
+        for k, bag in enumerate(bags):
+            padded[k, : len(bag)] = bag
+        timings = race(
+            {
+                "packed": partial(torchtopo.deaths, packed, cu_seqlens=cu_seqlens),
+                "padded": partial(torchtopo.deaths, padded, lengths=sizes),
+                "loop": _loop(bags),
+            },
+            budget=0.1 if quick else 0.5,
+        )
+        held = digits(len(packed) / padded.shape[:2].numel(), 2)
+        rows.append(
+            {"bags": len(bags), "sizes": f"{smallest}–256", "held": held, "times": _json(timings)}
+        )
+    return rows
+
+
+def size(quick: bool) -> list[dict[str, Any]]:
+    """Time and peak memory of one cloud of growing N, matrix-free."""
+    rows = []
+    for d in (3, 64):
+        sizes = [512, 2048] if quick else [1024, 4096, 16384, 65536] + ([131072] if d == 3 else [])
+        for n in sizes:
+            points = cloud(n, d)
+            timing = race({"ours": partial(torchtopo.deaths, points)}, budget=0.3)["ours"]
+            with quiet():
+                peak = peak_mb("torchtopo deaths", (1, n), (d, 1))
+            rows.append({"d": d, "n": n, "time": timing.to_json(), "peak_mb": digits(peak)})
+    return rows
+
+
+def _json(timings: dict[str, Timing]) -> dict[str, dict[str, float]]:
+    return {name: timing.to_json() for name, timing in timings.items()}
+
+
+def _exponent(rows: list[dict[str, Any]]) -> float:
+    return exponent([r["n"] for r in rows], [r["time"]["median_ms"] for r in rows])
+
+
+def threads_table(result: dict[str, Any]) -> str:
+    """How many times faster more threads are."""
+    lines = ["| batch | one thread | threads | times faster |", "|---|---|---|---|"]
+    for row in result["threads"]:
+        one = row["times"]["1"]["median_ms"]
+        for count, timing in row["times"].items():
+            if count != "1":
+                lines.append(
+                    f"| {row['what']} | {one:.3g} ms | {count} | {one / timing['median_ms']:.2f}× |"
+                )
+    return "\n".join(lines)
+
+
+def batch_table(result: dict[str, Any]) -> str:
+    """One call against a loop of calls."""
+    lines = ["| bags of 64 points | one call | per bag | a loop takes |", "|---|---|---|---|"]
+    for row in result["batch"]:
+        call, loop = row["times"]["batch"]["median_ms"], row["times"]["loop"]["median_ms"]
+        lines.append(
+            f"| {row['bags']} | {call:.3g} ms | {call / row['bags'] * 1e3:.3g} µs "
+            f"| {loop / call:.2g}× |"
+        )
+    return "\n".join(lines)
+
+
+def ragged_table(result: dict[str, Any]) -> str:
+    """Packed against padded against a loop."""
+    lines = [
+        "| bags | sizes | share of padded rows in use | packed | padded | loop |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["ragged"]:
+        packed = row["times"]["packed"]["median_ms"]
+        cells = [f"{row['times'][k]['median_ms'] / packed:.2f}×" for k in ("padded", "loop")]
+        lines.append(
+            f"| {row['bags']} | {row['sizes']} | {row['held']:.0%} | {packed:.3g} ms "
+            f"| {' | '.join(cells)} |"
+        )
+    return "\n".join(lines)
+
+
+def size_table(result: dict[str, Any]) -> str:
+    """Time and memory against N."""
+    lines = [
+        "| N | D | time | peak memory | the matrix alone would take |",
+        "|---|---|---|---|---|",
+    ]
+    for row in result["size"]:
+        matrix = row["n"] ** 2 * 4 / 1e6
+        lines.append(
+            f"| {row['n']} | {row['d']} | {_span(row['time']['median_ms'])} "
+            f"| {row['peak_mb']:.3g} MB | {_megabytes(matrix)} |"
+        )
+    return "\n".join(lines)
+
+
+def _span(ms: float) -> str:
+    return f"{ms / 1e3:.3g} s" if ms >= 1000 else f"{ms:.3g} ms"
+
+
+def _megabytes(mb: float) -> str:
+    return f"{mb / 1e3:.3g} GB" if mb >= 1000 else f"{mb:.3g} MB"
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """The fitted exponents, the thread speed-up and the cost of ragged bags."""
+    by_dim = {
+        d: [r for r in result["size"] if r["d"] == d] for d in {r["d"] for r in result["size"]}
+    }
+    slopes = " and ".join(f"N^{_exponent(rows):.2f} (D={d})" for d, rows in sorted(by_dim.items()))
+    two = [r["times"]["1"]["median_ms"] / r["times"]["2"]["median_ms"] for r in result["threads"]]
+    largest = max(result["size"], key=lambda r: r["n"])
+    raggedest = result["ragged"][-1]["times"]
+    padded = raggedest["padded"]["median_ms"] / raggedest["packed"]["median_ms"]
+    loop = raggedest["loop"]["median_ms"] / raggedest["packed"]["median_ms"]
+    return (
+        f"Time grows as {slopes}; {largest['n']} points in {largest['d']} dimensions peak at "
+        f"{largest['peak_mb']:.3g} MB; two threads are {min(two):.2g}–{max(two):.2g}× faster than "
+        f"one; on the most ragged batch padded bags take {padded:.2f}× and a loop {loop:.2f}× the "
+        f"time of packed ones."
+    )
+
+
+def plot(result: dict[str, Any], out: Path) -> None:
+    """Time and memory against N, with fitted slopes."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4))
+    looks = {3: {"color": "#0072B2", "marker": "o"}, 64: {"color": "#D55E00", "marker": "s"}}
+    for d, look in looks.items():
+        rows = [r for r in result["size"] if r["d"] == d]
+        n = [r["n"] for r in rows]
+        label = f"D = {d}: N^{_exponent(rows):.2f}"
+        left.plot(n, [r["time"]["median_ms"] for r in rows], label=label, **look)
+        right.plot(n, [max(r["peak_mb"], 0.01) for r in rows], label=f"D = {d}", **look)
+    n = sorted({r["n"] for r in result["size"]})
+    right.plot(n, [k * k * 4 / 1e6 for k in n], **style.FLOOR, label="a distance matrix")
+    left.set(ylabel="time of one call, ms", title="Time grows with N²,")
+    right.set(ylabel="peak memory, MB", title="memory with N: no matrix is made")
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log", xlabel="points N")
+        axes.legend()
+    figure.tight_layout()
+    style.save(figure, out / "scaling.png")
+
+
+TABLES = {
+    "scaling.threads": threads_table,
+    "scaling.batch": batch_table,
+    "scaling.ragged": ragged_table,
+    "scaling.size": size_table,
+}
