@@ -1,0 +1,90 @@
+"""The compiled kernels. Tensors are the addresses of contiguous CPU memory; 0 stands for None.
+
+`dtype` is 0 for float32 and 1 for float64; `metric` is a value of `_bags.POINT_METRICS`, or 4 where
+the data are distances. The caller has checked shapes and allocated the outputs.
+"""
+
+from typing import Any
+
+def minimum_spanning_tree(
+    distances: int,
+    dtype: int,
+    bags: int,
+    n: int,
+    lengths: int,
+    edges: int,
+    weights: int,
+    threads: int,
+) -> None: ...
+def vietoris_rips(
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    d: int,
+    lengths: int,
+    edges: int,
+    weights: int,
+    threads: int,
+) -> None: ...
+def vietoris_rips_packed(
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    d: int,
+    cu_seqlens: int,
+    edges: int,
+    weights: int,
+    threads: int,
+) -> None: ...
+def elder_rule(edges: int, bags: int, m: int, n: int, dying: int, threads: int) -> None: ...
+def pair_distances(
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    d: int,
+    pairs: int,
+    m: int,
+    out: int,
+    threads: int,
+) -> None: ...
+def pair_distances_backward(
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    d: int,
+    pairs: int,
+    m: int,
+    grad: int,
+    out: int,
+    threads: int,
+) -> None: ...
+def diameter(
+    data: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    d: int,
+    lengths: int,
+    pair: int,
+    threads: int,
+) -> None: ...
+def diameter_packed(
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    d: int,
+    cu_seqlens: int,
+    pair: int,
+    threads: int,
+) -> None: ...
+def config() -> dict[str, Any]: ...
+def set_isa(name: str) -> None: ...

@@ -1,0 +1,233 @@
+"""Bags: what a well-formed cloud, batch or ragged batch is, and what is said of one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+Metric: TypeAlias = Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"]
+
+# Metrics of points, and the number by which the kernels know them.
+POINT_METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2, "cosine": 3}
+METRICS = (*POINT_METRICS, "precomputed")
+
+FLOATS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
+INTEGERS = frozenset((torch.int32, torch.int64))
+
+
+def check_points(
+    points: Tensor, metric: str, lengths: Tensor | None = None, name: str = "points"
+) -> None:
+    """Check the shape and dtype of clouds `(*B, N, D)` or distances `(*B, N, N)`; no value is read.
+
+    Raises:
+        TypeError: not a tensor, or not of a floating dtype.
+        ValueError: an unknown metric, a shape that is no cloud, or `lengths` that don't fit it.
+    """
+    if not isinstance(points, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(points).__name__}")
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
+    if points.dtype not in FLOATS:
+        raise TypeError(
+            f"{name} must be float16, bfloat16, float32 or float64, got {points.dtype}; "
+            f"convert it, for instance with .float()"
+        )
+    shape = points.shape
+    if metric == "precomputed":
+        if len(shape) < 2 or shape[-2] != shape[-1]:
+            raise ValueError(
+                f"{name} must be square distance matrices (*B, N, N), got {tuple(shape)}"
+            )
+    elif len(shape) < 2:
+        raise ValueError(f"{name} must have the shape (*B, N, D), got {tuple(shape)}")
+    elif shape[-1] == 0:
+        raise ValueError(f"{name} of shape {tuple(shape)} have no coordinates (D = 0)")
+    if shape[-2] == 0:
+        raise ValueError(f"{name} of shape {tuple(shape)} have no points (N = 0)")
+    if lengths is not None:
+        _check_integers(lengths, "lengths", points, name)
+        if lengths.shape != shape[:-2]:
+            raise ValueError(
+                f"lengths must have the batch shape {tuple(shape[:-2])} of {name} "
+                f"{tuple(shape)}, got {tuple(lengths.shape)}"
+            )
+
+
+def check_packed(
+    points: Tensor,
+    cu_seqlens: Tensor,
+    metric: str,
+    name: str = "points",
+) -> None:
+    """Check the shapes and dtypes of a packed batch `(T, D)`, `(B+1,)`; no value is read."""
+    check_points(points, metric, None, name)
+    if metric == "precomputed":
+        raise ValueError(
+            "cu_seqlens packs points, not distance matrices; "
+            "with metric='precomputed' pass (*B, N, N) and lengths"
+        )
+    _check_integers(cu_seqlens, "cu_seqlens", points, name)
+    if points.dim() != 2 or cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 2:
+        raise ValueError(
+            f"a packed batch is {name} (T, D) with cu_seqlens (B+1,), B >= 1; "
+            f"got {tuple(points.shape)} and {tuple(cu_seqlens.shape)}"
+        )
+    if cu_seqlens.shape[0] > points.shape[0] + 1:
+        raise ValueError(
+            f"cu_seqlens {tuple(cu_seqlens.shape)} names more bags than {name} "
+            f"{tuple(points.shape)} has rows, and a bag has at least one"
+        )
+
+
+def check_pairs(points: Tensor, pairs: Tensor, name: str = "pairs") -> None:
+    """Check that `pairs (*B, M, 2)` is int64 and belongs to `points (*B, N, D)`; reads no value."""
+    if not isinstance(pairs, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(pairs).__name__}")
+    if pairs.dtype != torch.int64:
+        raise TypeError(f"{name} must be int64, got {pairs.dtype}")
+    if pairs.dim() < 2 or pairs.shape[-1] != 2 or pairs.shape[:-2] != points.shape[:-2]:
+        raise ValueError(
+            f"{name} must have the shape (*B, M, 2) with the batch shape of the points "
+            f"{tuple(points.shape)}, got {tuple(pairs.shape)}"
+        )
+    if pairs.device != points.device:
+        raise ValueError(f"{name} are on {pairs.device}, the points on {points.device}")
+
+
+def check_lengths_in_range(lengths: Tensor, n: int) -> None:
+    """Raise ValueError unless every bag has 1 to `n` points; reads the values."""
+    if lengths.numel() == 0:
+        return
+    low, high = (int(v) for v in lengths.aminmax())
+    if low < 1 or high > n:
+        flat = lengths.flatten()
+        first = int(((flat < 1) | (flat > n)).nonzero()[0, 0])
+        raise ValueError(
+            f"lengths must lie in 1..{n}, the padded size of a bag; "
+            f"bag {_bag_name(first, lengths.shape)} has {int(flat[first])}"
+        )
+
+
+def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int) -> None:
+    """Raise ValueError unless cu_seqlens rises strictly from 0 to `total`; reads the values."""
+    first, last = int(cu_seqlens[0]), int(cu_seqlens[-1])
+    if first != 0 or last != total:
+        raise ValueError(
+            f"cu_seqlens must begin with 0 and end with the number of rows {total}; "
+            f"it begins with {first} and ends with {last}"
+        )
+    falls = cu_seqlens[1:] <= cu_seqlens[:-1]
+    if bool(falls.any()):
+        bag = int(falls.nonzero()[0, 0])
+        raise ValueError(
+            f"cu_seqlens must rise: a bag has at least one row, but bag {bag} goes from "
+            f"{int(cu_seqlens[bag])} to {int(cu_seqlens[bag + 1])}"
+        )
+
+
+def check_values(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    name: str = "points",
+) -> None:
+    """Raise ValueError at the first NaN, naming bag and row, or at lengths out of range.
+
+    This is what `validate=True` does. It reads values, so it waits for a CUDA device, and it has
+    no place inside `torch.compile(fullgraph=True)`, `torch.func` transforms or a CUDA graph.
+    """
+    if cu_seqlens is not None:
+        check_packed(points, cu_seqlens, metric, name)
+        check_cu_seqlens_in_order(cu_seqlens, points.shape[0])
+    else:
+        check_points(points, metric, lengths, name)
+    nan = points.detach().isnan()
+    if metric == "precomputed":
+        nan = nan.triu(1)
+    if lengths is not None:
+        check_lengths_in_range(lengths, points.shape[-2])
+        inside = torch.arange(points.shape[-2], device=points.device) < lengths.unsqueeze(-1)
+        nan = nan & inside.unsqueeze(-1)
+        if metric == "precomputed":
+            nan = nan & inside.unsqueeze(-2)
+    if not bool(nan.any()):
+        return
+    *bag, row, column = nan.nonzero()[0].tolist()
+    if cu_seqlens is not None:
+        number = int(torch.searchsorted(cu_seqlens, row, right=True)) - 1
+        where = f"bag {number}, row {row - int(cu_seqlens[number])} (packed row {row})"
+    else:
+        label = tuple(bag) if len(bag) > 1 else (bag[0] if bag else 0)
+        where = f"bag {label}, row {row}"
+    raise ValueError(f"{name} hold NaN: {where}, column {column}")
+
+
+def pack(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Pack bags of different sizes into one tensor, without padding.
+
+    Args:
+        tensors: B tensors of shape `(N_b, D)`, N_b >= 1, of one dtype, device and D.
+
+    Returns:
+        `points (T, D)`, the bags' rows one after another, and `cu_seqlens (B+1,)` int32, the row at
+        which each bag begins and, last, T: the convention of variable-length attention kernels.
+
+    Raises:
+        TypeError: an element is not a tensor, or dtypes differ.
+        ValueError: no bags, an empty bag, or a shape or device that differs.
+
+    Example:
+        >>> import torch, torchtopo
+        >>> points, cu_seqlens = torchtopo.pack([torch.rand(3, 2), torch.rand(5, 2)])
+        >>> points.shape, cu_seqlens
+        (torch.Size([8, 2]), tensor([0, 3, 8], dtype=torch.int32))
+        >>> torchtopo.deaths(points, cu_seqlens=cu_seqlens).shape
+        torch.Size([6])
+    """
+    if len(tensors) == 0:
+        raise ValueError("pack needs at least one bag")
+    first = tensors[0]
+    for b, bag in enumerate(tensors):
+        if not isinstance(bag, Tensor):
+            raise TypeError(f"bag {b} must be a torch.Tensor, got {type(bag).__name__}")
+        if bag.dim() != 2 or bag.shape[0] == 0 or bag.shape[1] != first.shape[-1]:
+            raise ValueError(
+                f"every bag must have the shape (N_b, D), N_b >= 1, with one D; bag {b} has "
+                f"{tuple(bag.shape)}, bag 0 has {tuple(first.shape)}"
+            )
+        if bag.dtype != first.dtype:
+            raise TypeError(f"bag {b} is {bag.dtype}, bag 0 is {first.dtype}")
+        if bag.device != first.device:
+            raise ValueError(f"bag {b} is on {bag.device}, bag 0 on {first.device}")
+    ends = [0]
+    for bag in tensors:
+        ends.append(ends[-1] + bag.shape[0])
+    return torch.cat(list(tensors)), torch.tensor(ends, dtype=torch.int32, device=first.device)
+
+
+def _check_integers(values: Tensor, name: str, points: Tensor, points_name: str) -> None:
+    if not isinstance(values, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(values).__name__}")
+    if values.dtype not in INTEGERS:
+        raise TypeError(f"{name} must be int32 or int64, got {values.dtype}")
+    if values.device != points.device:
+        raise ValueError(
+            f"{name} are on {values.device}, {points_name} on {points.device}; "
+            f"move them there with .to({points_name}.device)"
+        )
+
+
+def _bag_name(flat: int, shape: torch.Size) -> str:
+    """The number of a bag, or its index where there are several batch dimensions."""
+    if len(shape) < 2:
+        return str(flat)
+    index: list[int] = []
+    for size in reversed(shape):
+        flat, i = divmod(flat, size)
+        index.append(i)
+    return str(tuple(reversed(index)))

@@ -1,0 +1,221 @@
+"""The operators on the CPU: check the arguments, allocate the outputs, call the compiled kernel.
+
+Values of `lengths`, `cu_seqlens` and `pairs` are checked here, at run time, before the kernel
+touches memory through them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from torchtopo import _C, _bags
+from torchtopo._bags import POINT_METRICS
+
+_PRECOMPUTED = 4
+
+
+def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    _bags.check_points(distances, "precomputed", lengths, "distances")
+    *batch, n, _ = distances.shape
+    values, dtype = _contiguous(distances)
+    limits = _int64_lengths(lengths, n)
+    edges = torch.empty((*batch, n - 1, 2), dtype=torch.int64)
+    weights = torch.empty((*batch, n - 1), dtype=values.dtype)
+    _C.minimum_spanning_tree(
+        values.data_ptr(),
+        dtype,
+        _count(batch),
+        n,
+        0 if limits is None else limits.data_ptr(),
+        edges.data_ptr(),
+        weights.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return edges, weights
+
+
+def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    _bags.check_points(points, metric, lengths)
+    *batch, n, d = points.shape
+    values, dtype = _contiguous(points)
+    limits = _int64_lengths(lengths, n)
+    edges = torch.empty((*batch, n - 1, 2), dtype=torch.int64)
+    weights = torch.empty((*batch, n - 1), dtype=values.dtype)
+    _C.vietoris_rips(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS[metric],
+        _count(batch),
+        n,
+        d,
+        0 if limits is None else limits.data_ptr(),
+        edges.data_ptr(),
+        weights.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return edges, weights
+
+
+def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
+    _bags.check_packed(points, cu_seqlens, metric)
+    total, d = points.shape
+    _bags.check_cu_seqlens_in_order(cu_seqlens, total)
+    bags = cu_seqlens.shape[0] - 1
+    values, dtype = _contiguous(points)
+    ends = cu_seqlens.to(torch.int64).contiguous()
+    edges = torch.empty((total - bags, 2), dtype=torch.int64)
+    weights = torch.empty((total - bags,), dtype=values.dtype)
+    _C.vietoris_rips_packed(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS[metric],
+        bags,
+        d,
+        ends.data_ptr(),
+        edges.data_ptr(),
+        weights.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return edges, weights
+
+
+def elder_rule(pairs: Tensor, n: int) -> Tensor:
+    _check_vertices(pairs, n)
+    *batch, m, _ = pairs.shape
+    edges = pairs.contiguous()
+    dying = torch.empty((*batch, m), dtype=torch.int64)
+    _C.elder_rule(edges.data_ptr(), _count(batch), m, n, dying.data_ptr(), torch.get_num_threads())
+    return dying
+
+
+def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    _bags.check_points(points, metric)
+    _bags.check_pairs(points, pairs)
+    *batch, n, d = points.shape
+    m = pairs.shape[-2]
+    _check_vertices(pairs, n)
+    values, dtype = _contiguous(points)
+    edges = pairs.contiguous()
+    out = torch.empty((*batch, m), dtype=values.dtype)
+    _C.pair_distances(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS[metric],
+        _count(batch),
+        n,
+        d,
+        edges.data_ptr(),
+        m,
+        out.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return out
+
+
+def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    """The gradient of the points: each pair pulls its two ends along the gradient of its length."""
+    _bags.check_points(points, metric)
+    _bags.check_pairs(points, pairs)
+    *batch, n, d = points.shape
+    _check_vertices(pairs, n)
+    values, dtype = _contiguous(points)
+    edges = pairs.contiguous()
+    pull = grad.to(values.dtype).contiguous()
+    if pull.shape != pairs.shape[:-1]:
+        raise ValueError(f"grad {tuple(grad.shape)} does not fit pairs {tuple(pairs.shape)}")
+    out = torch.empty(points.shape, dtype=values.dtype)
+    _C.pair_distances_backward(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS[metric],
+        _count(batch),
+        n,
+        d,
+        edges.data_ptr(),
+        pairs.shape[-2],
+        pull.data_ptr(),
+        out.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return out.to(points.dtype)
+
+
+def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
+    """The farthest pair at a finite distance; a pair at distance NaN comes before it."""
+    _bags.check_points(points, metric, lengths)
+    *batch, n, d = points.shape
+    values, dtype = _contiguous(points)
+    limits = _int64_lengths(lengths, n)
+    pair = torch.empty((*batch, 2), dtype=torch.int64)
+    _C.diameter(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS.get(metric, _PRECOMPUTED),
+        _count(batch),
+        n,
+        d,
+        0 if limits is None else limits.data_ptr(),
+        pair.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return pair
+
+
+def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
+    """The farthest pair of each packed bag, in packed row numbers."""
+    _bags.check_packed(points, cu_seqlens, metric)
+    total, d = points.shape
+    _bags.check_cu_seqlens_in_order(cu_seqlens, total)
+    bags = cu_seqlens.shape[0] - 1
+    values, dtype = _contiguous(points)
+    ends = cu_seqlens.to(torch.int64).contiguous()
+    pair = torch.empty((bags, 2), dtype=torch.int64)
+    _C.diameter_packed(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS[metric],
+        bags,
+        d,
+        ends.data_ptr(),
+        pair.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return pair
+
+
+def _contiguous(points: Tensor) -> tuple[Tensor, int]:
+    """Values as the kernels read them, and the number of their dtype; half types become float32."""
+    if points.dtype == torch.float32:
+        return points.contiguous(), 0
+    if points.dtype == torch.float64:
+        return points.contiguous(), 1
+    return points.detach().float().contiguous(), 0
+
+
+def _int64_lengths(lengths: Tensor | None, n: int) -> Tensor | None:
+    if lengths is None:
+        return None
+    _bags.check_lengths_in_range(lengths, n)
+    return lengths.to(torch.int64).contiguous()
+
+
+def _check_vertices(pairs: Tensor, n: int) -> None:
+    """Raise ValueError unless each pair names vertices in 0..n-1 or is the padding (-1, -1)."""
+    if pairs.numel() == 0:
+        return
+    low, high = pairs.aminmax()
+    if int(low) < -1 or int(high) >= n:
+        raise ValueError(
+            f"pairs must name points 0..{n - 1} or be the padding (-1, -1); "
+            f"they range from {int(low)} to {int(high)}"
+        )
+    if int(low) == -1 and bool(((pairs < 0).any(-1) != (pairs < 0).all(-1)).any()):
+        raise ValueError("pairs must name two points or be the padding (-1, -1); one is half -1")
+
+
+def _count(batch: list[int]) -> int:
+    bags = 1
+    for size in batch:
+        bags *= size
+    return bags

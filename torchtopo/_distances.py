@@ -1,0 +1,118 @@
+"""Lengths of pairs with every derivative, at the cost of the pairs and not of the matrix.
+
+A length is measured once, by the operator; its derivatives come from tensor code over the rows
+that the pairs name. In plain reverse mode on the CPU one kernel does that code's work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
+from torchtopo._bags import Metric
+from torchtopo._metric import matrix_entries, pair_lengths
+
+_measure = torch.ops.torchtopo.pair_distances.default
+_pull = torch.ops.torchtopo.pair_distances_backward.default
+
+
+def pair_distances(
+    points: Tensor, pairs: Tensor, *, metric: Metric = "euclidean", validate: bool = False
+) -> Tensor:
+    """Distances between the points of each pair, differentiable in the points.
+
+    Direct differences, measured in float64 and rounded, so nearby points far from the origin lose
+    nothing. Memory and time are O(M·D), forwards and backwards: no distance matrix is formed. A
+    pair at distance 0 or infinity has the gradient 0.
+
+    Args:
+        points: `(*B, N, D)`, floating; packed rows `(T, D)`; or, with `metric="precomputed"`,
+            distances `(*B, N, N)`, of which the half i < j is read.
+        pairs: `(*B, M, 2)` int64, row numbers; `(-1, -1)` is padding, with distance and gradient 0.
+        metric: `"euclidean"`, `"manhattan"`, `"chebyshev"`, `"cosine"` (1 - cos; a zero vector is
+            at distance 1 from everything, as in `torch.nn.functional.cosine_similarity`) or
+            `"precomputed"`.
+        validate: raise at the first NaN; waits for a CUDA device.
+
+    Returns:
+        `(*B, M)` in the dtype of the points (float32 for half types under autocast), in the unit
+        of the points.
+
+    Raises:
+        TypeError: points not floating, pairs not int64.
+        ValueError: shapes that don't fit, pairs that name no point (on CUDA they are clamped).
+
+    Example:
+        >>> import torch, torchtopo
+        >>> points = torch.tensor([[0., 0.], [3., 4.], [3., 0.]])
+        >>> torchtopo.pair_distances(points, torch.tensor([[0, 1], [1, 2]]))
+        tensor([5., 4.])
+    """
+    if validate:
+        _bags.check_values(points, metric)
+    return lengths_of(points, pairs, metric).to(result_dtype(points))
+
+
+def lengths_of(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    """`pair_distances` before rounding to a half type."""
+    if metric == "precomputed":
+        _bags.check_points(points, metric)
+        _bags.check_pairs(points, pairs)
+        return matrix_entries(points, pairs).to(_measured_dtype(points))
+    return with_gradient(_measure(points, pairs, metric), points, pairs, metric)
+
+
+def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    """The measured lengths `values`, bit for bit, as a differentiable function of the points."""
+    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    if not transformed and not (points.requires_grad and torch.is_grad_enabled()):
+        return values
+    if metric == "precomputed":
+        return matrix_entries(points, pairs).to(values.dtype)
+    if not transformed and points.is_cpu and not torch.compiler.is_compiling():
+        result: Tensor = _PairDistances.apply(values, points, pairs, metric)
+        return result
+    return _traced(values, points, pairs, metric)
+
+
+def result_dtype(points: Tensor) -> torch.dtype:
+    """The dtype of what a user gets: the points' own; under autocast never a half type."""
+    if points.dtype in (torch.float32, torch.float64):
+        return points.dtype
+    if torch.is_autocast_enabled(points.device.type):
+        return torch.float32
+    return points.dtype
+
+
+def _measured_dtype(points: Tensor) -> torch.dtype:
+    return torch.float64 if points.dtype == torch.float64 else torch.float32
+
+
+def _traced(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    """Tensor code that adds to the measured values a zero that carries every derivative."""
+    left_out = (pairs[..., 0] < 0) | values.isinf()
+    lengths = pair_lengths(points, pairs, metric, left_out)
+    return values + (lengths - lengths.detach()).to(values.dtype)
+
+
+class _PairDistances(torch.autograd.Function):
+    """Reverse mode by one kernel; the graph of a second derivative is the tensor code's."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+        ctx.save_for_backward(values, points, pairs)
+        ctx.metric = metric
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None, None]:
+        values, points, pairs = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return None, _pull(grad, points, pairs, ctx.metric), None, None
+        lengths = _traced(values, points, pairs, ctx.metric)
+        (pulled,) = torch.autograd.grad(lengths, points, grad, create_graph=True)
+        return None, pulled, None, None

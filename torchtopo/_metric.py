@@ -1,0 +1,85 @@
+"""Metrics as differentiable tensor code: lengths of pairs from the rows that they name.
+
+Everything here is ordinary PyTorch, so it has every derivative and runs on every device. Only the
+rows of the pairs are gathered: memory O(M·D), never N×N.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_ORDER = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": float("inf")}
+
+
+def pair_lengths(points: Tensor, pairs: Tensor, metric: str, left_out: Tensor) -> Tensor:
+    """Lengths of `pairs (*B, M, 2)` in `points (*B, N, D)`, as float64 `(*B, M)`.
+
+    Where `left_out (*B, M)` is true a row of zeros is measured against itself, so whatever the
+    points hold, neither the value nor the gradient of the others is touched by it.
+    """
+    n, d = points.shape[-2:]
+    rows = torch.cat((points.reshape(-1, d), points.new_zeros(1, d)))
+    zero_row = rows.shape[0] - 1
+    start = torch.arange(0, zero_row, n, device=points.device).reshape(*points.shape[:-2], 1)
+    if pairs.is_cuda:  # an index out of range would poison the device's context
+        pairs = pairs.clamp(max=n - 1)
+    i, j = (torch.where(left_out, zero_row, pairs[..., e] + start).reshape(-1) for e in (0, 1))
+    lengths = _between(rows.index_select(0, i), rows.index_select(0, j), metric)
+    return lengths.reshape(pairs.shape[:-1])
+
+
+def matrix_entries(distances: Tensor, pairs: Tensor) -> Tensor:
+    """Entries `(*B, M)` of `distances (*B, N, N)` at `pairs`, from the half i < j; padding is 0."""
+    n = distances.shape[-1]
+    flat = distances.reshape(-1)
+    start = torch.arange(0, flat.shape[0], n * n, device=flat.device)
+    i, j = pairs.aminmax(dim=-1)
+    padding = i < 0
+    index = (i * n + j + start.reshape(*distances.shape[:-2], 1)).masked_fill(padding, 0)
+    if pairs.is_cuda:
+        index = index.clamp(max=flat.shape[0] - 1)
+    entries = flat.index_select(0, index.reshape(-1)).reshape(index.shape)
+    return torch.where(padding, 0.0, entries)
+
+
+def row_distances(points: Tensor, rows: slice, metric: str) -> Tensor:
+    """Distances `(*B, R, N)` from some rows of `points (*B, N, D)` to all, in their own dtype."""
+    if metric == "precomputed":
+        return points[..., rows, :]
+    if metric == "cosine":
+        points = torch.nn.functional.normalize(points, dim=-1)
+    differences = points[..., rows, None, :] - points[..., None, :, :]
+    return _vector_norm(differences, _ORDER.get(metric, 2.0))
+
+
+def _between(a: Tensor, b: Tensor, metric: str) -> Tensor:
+    """Distances of the rows of `a (K, D)` and `b (K, D)`, measured in float64.
+
+    Float32 and half types can neither overflow nor underflow there; float64 itself is scaled.
+    """
+    robust = a.dtype == torch.float64
+    a, b = a.double(), b.double()
+    if metric != "cosine":
+        return _norm(a - b, _ORDER[metric], robust)
+    norm_a, norm_b = _norm(a, 2.0, robust), _norm(b, 2.0, robust)
+    undirected = (norm_a == 0) | (norm_b == 0)
+    unit_a = a / norm_a.masked_fill(undirected, 1.0).unsqueeze(-1)
+    unit_b = b / norm_b.masked_fill(undirected, 1.0).unsqueeze(-1)
+    # 1 - cos of unit vectors without its cancellation.
+    return torch.where(undirected, 1.0, (unit_a - unit_b).square().sum(-1) / 2)
+
+
+def _norm(x: Tensor, order: float, robust: bool) -> Tensor:
+    """The norm of each row; where a row is zero its gradient is zero."""
+    if not robust or order != 2.0:
+        return _vector_norm(x, order)
+    # A norm is homogeneous, so a constant scale changes neither value nor derivatives.
+    scale = x.detach().abs().amax(-1, keepdim=True)
+    scale = torch.where(scale.isfinite(), scale.clamp(min=1e-290), 1.0)
+    return _vector_norm(x / scale, 2.0) * scale.squeeze(-1)
+
+
+def _vector_norm(x: Tensor, order: float) -> Tensor:
+    norms: Tensor = torch.linalg.vector_norm(x, order, dim=-1)
+    return norms

@@ -1,0 +1,230 @@
+"""0-dimensional Vietoris–Rips persistence: pairs, generators, deaths and the spanning tree."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
+from torchtopo._bags import Metric
+from torchtopo._distances import result_dtype, with_gradient
+
+_minimum_spanning_tree = torch.ops.torchtopo.minimum_spanning_tree.default
+_vietoris_rips = torch.ops.torchtopo.vietoris_rips.default
+_vietoris_rips_packed = torch.ops.torchtopo.vietoris_rips_packed.default
+_elder_rule = torch.ops.torchtopo.elder_rule.default
+
+
+class MST(NamedTuple):
+    """A minimum spanning tree: `edges (*B, N-1, 2)` int64, i < j, and `weights (*B, N-1)`."""
+
+    edges: Tensor
+    weights: Tensor
+
+
+def minimum_spanning_tree(
+    distances: Tensor, *, lengths: Tensor | None = None, validate: bool = False
+) -> MST:
+    """The minimum spanning tree of complete graphs, edges in the order in which Kruskal finds them.
+
+    Edges are compared by (weight, i, j), so the tree is unique whatever the ties. NaN orders last,
+    `+inf` before it, and `-0.0 == 0.0`.
+
+    Args:
+        distances: `(*B, N, N)`, floating; only the half i < j is read.
+        lengths: `(*B,)` int32 or int64, points of each bag; further rows are never read.
+        validate: raise at the first NaN; waits for a CUDA device.
+
+    Returns:
+        `edges (*B, N-1, 2)` int64, (-1, -1) past a bag's length, and `weights (*B, N-1)`,
+        ascending, differentiable in the distances, 0 past a bag's length.
+
+    Raises:
+        TypeError: distances not floating, lengths not integer.
+        ValueError: not square, no points, or lengths that don't fit (values: CPU only, unless
+            `validate`).
+
+    Example:
+        >>> import torch, torchtopo
+        >>> distances = torch.tensor([[0., 2., 9.], [2., 0., 1.], [9., 1., 0.]])
+        >>> torchtopo.minimum_spanning_tree(distances)
+        MST(edges=tensor([[1, 2],
+                [0, 1]]), weights=tensor([1., 2.]))
+    """
+    if validate:
+        _bags.check_values(distances, "precomputed", lengths, None, "distances")
+    edges, weights = tree(distances, "precomputed", lengths, None, "distances")
+    weights = with_gradient(weights, distances, edges, "precomputed")
+    return MST(edges, weights.to(result_dtype(distances)))
+
+
+def vietoris_rips_pairs(
+    points: Tensor,
+    *,
+    metric: Metric = "euclidean",
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    validate: bool = False,
+) -> Tensor:
+    """The edges at which components of the Vietoris–Rips filtration merge, in Kruskal order.
+
+    They are the minimum spanning tree of the points under the strict order (length, i, j): the
+    0-dimensional persistence pairs of the filtration by diameter (Moor et al. 2020, section 3).
+    Discrete, hence without a gradient: give them to `pair_distances`.
+
+    Args:
+        points: `(*B, N, D)`, floating; with `cu_seqlens` packed rows `(T, D)`; or, with
+            `metric="precomputed"`, distances `(*B, N, N)`.
+        metric: see `pair_distances`.
+        lengths: `(*B,)` int32 or int64, points of each padded bag; further rows are never read.
+        cu_seqlens: `(B+1,)` int32 or int64, the row at which each packed bag begins, and T.
+        validate: raise at the first NaN; waits for a CUDA device.
+
+    Returns:
+        `(*B, N-1, 2)` int64, i < j, (-1, -1) past a bag's length; packed `(T-B, 2)`, packed row
+        numbers.
+
+    Raises:
+        TypeError: points not floating, lengths or cu_seqlens not integer.
+        ValueError: shapes that don't fit, no points, values of lengths or cu_seqlens out of range
+            (values: CPU only, unless `validate`).
+
+    Example:
+        >>> import torch, torchtopo
+        >>> points = torch.tensor([[0., 0.], [3., 0.], [4., 0.]])
+        >>> torchtopo.vietoris_rips_pairs(points)
+        tensor([[1, 2],
+                [0, 1]])
+    """
+    if validate:
+        _bags.check_values(points, metric, lengths, cu_seqlens)
+    return tree(points, metric, lengths, cu_seqlens)[0]
+
+
+def vietoris_rips_generators(
+    points: Tensor,
+    *,
+    metric: Metric = "euclidean",
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    validate: bool = False,
+) -> Tensor:
+    """The vertex that dies with each pair, and the pair: 0-dimensional persistence generators.
+
+    All are born at 0, so the elder rule decides by index: of two components that merge, the one
+    whose smallest vertex is larger dies, and that vertex names it.
+
+    Args, errors:
+        as `vietoris_rips_pairs`.
+
+    Returns:
+        `(*B, N-1, 3)` int64, rows (vertex, i, j); packed `(T-B, 3)`; -1 is padding.
+
+    Example:
+        >>> import torch, torchtopo
+        >>> points = torch.tensor([[0., 0.], [3., 0.], [4., 0.]])
+        >>> torchtopo.vietoris_rips_generators(points)
+        tensor([[2, 1, 2],
+                [1, 0, 1]])
+    """
+    if validate:
+        _bags.check_values(points, metric, lengths, cu_seqlens)
+    pairs, _ = tree(points, metric, lengths, cu_seqlens)
+    dying = _elder_rule(pairs, points.shape[-2])
+    return torch.cat((dying.unsqueeze(-1), pairs), -1)
+
+
+def deaths(
+    points: Tensor,
+    *,
+    metric: Metric = "euclidean",
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    validate: bool = False,
+) -> Tensor:
+    """The 0-dimensional death times of each cloud, ascending and differentiable.
+
+    By diameter: a death is the length of the edge that merges two components, as ripser, GUDHI and
+    giotto-ph have it, not half of it. Zero-length bars are kept. A component that never merges
+    (distances `+inf`) dies at infinity; a death that must use a NaN is NaN.
+
+    Args, errors:
+        as `vietoris_rips_pairs`.
+
+    Returns:
+        `(*B, N-1)` in the dtype of the points (float32 for half types under autocast), in the unit
+        of the points, 0 past a bag's length; packed `(T-B,)`, bag after bag. The same bits
+        for a bag alone, padded or packed.
+
+    Example:
+        >>> import torch, torchtopo
+        >>> points = torch.tensor([[0., 0.], [3., 0.], [4., 0.]], requires_grad=True)
+        >>> deaths = torchtopo.deaths(points)
+        >>> deaths.tolist()
+        [1.0, 3.0]
+        >>> deaths.sum().backward()
+        >>> points.grad
+        tensor([[-1.,  0.],
+                [ 0.,  0.],
+                [ 1.,  0.]])
+    """
+    if validate:
+        _bags.check_values(points, metric, lengths, cu_seqlens)
+    pairs, weights = tree(points, metric, lengths, cu_seqlens)
+    return with_gradient(weights, points, pairs, metric).to(result_dtype(points))
+
+
+def persistence_diagram(
+    points: Tensor,
+    *,
+    metric: Metric = "euclidean",
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    validate: bool = False,
+) -> Tensor:
+    """The 0-dimensional persistence diagram: rows (0, death), deaths ascending, differentiable.
+
+    The essential class, which is born at 0 and never dies, is left out, so every cloud has N-1
+    rows.
+
+    Args, errors:
+        as `vietoris_rips_pairs`.
+
+    Returns:
+        `(*B, N-1, 2)`, or packed `(T-B, 2)`, dtype and unit as `deaths`.
+
+    Example:
+        >>> import torch, torchtopo
+        >>> torchtopo.persistence_diagram(torch.tensor([[0., 0.], [3., 0.], [4., 0.]]))
+        tensor([[0., 1.],
+                [0., 3.]])
+    """
+    died = deaths(points, metric=metric, lengths=lengths, cu_seqlens=cu_seqlens, validate=validate)
+    return torch.stack((torch.zeros_like(died), died), -1)
+
+
+def tree(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    name: str = "points",
+) -> tuple[Tensor, Tensor]:
+    """Pairs and their lengths, float32 for half types, without a gradient."""
+    if not isinstance(points, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(points).__name__}")
+    if lengths is not None and not isinstance(lengths, Tensor):
+        raise TypeError(f"lengths must be a torch.Tensor, got {type(lengths).__name__}")
+    if cu_seqlens is not None:
+        if lengths is not None:
+            raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
+        if not isinstance(cu_seqlens, Tensor):
+            raise TypeError(f"cu_seqlens must be a torch.Tensor, got {type(cu_seqlens).__name__}")
+        pairs, weights = _vietoris_rips_packed(points, cu_seqlens, metric)
+    elif metric == "precomputed":
+        pairs, weights = _minimum_spanning_tree(points, lengths)
+    else:
+        pairs, weights = _vietoris_rips(points, metric, lengths)
+    return pairs, weights

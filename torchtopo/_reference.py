@@ -1,0 +1,161 @@
+"""A plain twin of every public function, written to be read: the oracle of the tests.
+
+Textbook Kruskal over all edges, one bag at a time, differentiable through advanced indexing of a
+full distance matrix. Slow, and independent of the kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Tree(NamedTuple):
+    edges: Tensor
+    weights: Tensor
+
+
+def distance_matrix(points: Tensor, metric: str = "euclidean") -> Tensor:
+    """All distances `(N, N)` by direct differences, measured in float64."""
+    if metric == "precomputed":
+        return points
+    points = points.double()
+    if metric == "cosine":
+        similarity = torch.nn.functional.cosine_similarity(
+            points.unsqueeze(1), points.unsqueeze(0), dim=-1, eps=0.0
+        )
+        norms = points.norm(dim=-1)
+        zero = (norms == 0).unsqueeze(0) | (norms == 0).unsqueeze(1)
+        return 1 - similarity.masked_fill(zero, 0.0)
+    order = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": math.inf}[metric]
+    matrix: Tensor = torch.linalg.vector_norm(points.unsqueeze(1) - points.unsqueeze(0), order, -1)
+    return matrix
+
+
+def kruskal(distances: Tensor) -> tuple[list[tuple[int, int]], list[int]]:
+    """Edges of the tree of one matrix in the order (weight, i, j), and the vertex each kills."""
+    n = distances.shape[0]
+    rows = distances.tolist()
+    order = sorted(
+        (math.isnan(rows[i][j]), 0.0 if math.isnan(rows[i][j]) else rows[i][j], i, j)
+        for i in range(n)
+        for j in range(i + 1, n)
+    )
+    eldest = list(range(n))  # of each vertex, a step towards the eldest of its component
+
+    def find(v: int) -> int:
+        while eldest[v] != v:
+            v = eldest[v]
+        return v
+
+    edges, dying = [], []
+    for _, _, i, j in order:
+        elder, younger = sorted((find(i), find(j)))
+        if elder != younger:
+            eldest[younger] = elder
+            edges.append((i, j))
+            dying.append(younger)
+    return edges, dying
+
+
+def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None = None) -> Tree:
+    edges = vietoris_rips_pairs(distances, metric="precomputed", lengths=lengths)
+    return Tree(edges, pair_distances(distances, edges, metric="precomputed"))
+
+
+def vietoris_rips_generators(
+    points: Tensor, metric: str = "euclidean", lengths: Tensor | None = None
+) -> Tensor:
+    if points.dim() > 2:
+        sizes = [None] * len(points) if lengths is None else list(lengths)
+        bags = [vietoris_rips_generators(p, metric, n) for p, n in zip(points, sizes, strict=True)]
+        return torch.stack(bags)
+    n = len(points) if lengths is None else int(lengths)
+    bag = points[:n, :n] if metric == "precomputed" else points[:n]
+    weights = distance_matrix(bag.detach(), metric)
+    if metric != "precomputed" and points.dtype != torch.float64:
+        weights = weights.float()  # the kernels' order is that of lengths rounded to the dtype
+    edges, dying = kruskal(weights)
+    rows = [(v, i, j) for v, (i, j) in zip(dying, edges, strict=True)]
+    rows += [(-1, -1, -1)] * (len(points) - n)
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)
+
+
+def vietoris_rips_pairs(
+    points: Tensor, metric: str = "euclidean", lengths: Tensor | None = None
+) -> Tensor:
+    return vietoris_rips_generators(points, metric, lengths)[..., 1:]
+
+
+def pair_distances(points: Tensor, pairs: Tensor, metric: str = "euclidean") -> Tensor:
+    if points.dim() > 2:
+        bags = zip(points, pairs, strict=True)
+        return torch.stack([pair_distances(p, e, metric) for p, e in bags])
+    i, j = pairs.min(-1).values, pairs.max(-1).values
+    entries = distance_matrix(points, metric)[i, j]
+    return torch.where(i < 0, 0.0, entries).to(points.dtype)
+
+
+def deaths(points: Tensor, metric: str = "euclidean", lengths: Tensor | None = None) -> Tensor:
+    return pair_distances(points, vietoris_rips_pairs(points, metric, lengths), metric)
+
+
+def persistence_diagram(
+    points: Tensor, metric: str = "euclidean", lengths: Tensor | None = None
+) -> Tensor:
+    died = deaths(points, metric, lengths)
+    return torch.stack((torch.zeros_like(died), died), -1)
+
+
+def signature_loss(
+    x: Tensor,
+    z: Tensor,
+    metric_x: str = "euclidean",
+    metric_z: str = "euclidean",
+    convention: str = "paper",
+    z_scale: Tensor | float = 1.0,
+    lengths: Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The formulas of the four conventions, a bag at a time, over full distance matrices."""
+    if x.dim() == 2:
+        x, z = x.unsqueeze(0), z.unsqueeze(0)
+    sizes = [x.shape[1]] * len(x) if lengths is None else [int(n) for n in lengths]
+    bags = []
+    for x_bag, z_bag, n in zip(x, z, sizes, strict=True):
+        x_bag = x_bag[:n, :n] if metric_x == "precomputed" else x_bag[:n]
+        z_bag = z_bag[:n, :n] if metric_z == "precomputed" else z_bag[:n]
+        distances_x, distances_z = (
+            distance_matrix(x_bag, metric_x),
+            distance_matrix(z_bag, metric_z),
+        )
+        if convention in ("topoae", "torch_topological") and n > 1:
+            distances_x = distances_x / distances_x.max()
+        if convention in ("topoae", "mil"):
+            distances_z = distances_z / z_scale
+        if convention == "torch_topological" and n > 1:
+            distances_z = distances_z / distances_z.max()
+        i, j = vietoris_rips_pairs(x_bag, metric_x).unbind(-1)
+        k, m = vietoris_rips_pairs(z_bag, metric_z).unbind(-1)
+        of_x = distances_x[i, j] - distances_z[i, j]
+        of_z = distances_z[k, m] - distances_x[k, m]
+        if convention == "torch_topological":
+            bags.append((of_x.norm() + of_z.norm()) / 2)
+        elif convention == "paper":
+            bags.append((of_x.square().sum() + of_z.square().sum()) / 2)
+        else:
+            bags.append((of_x.square().sum() + of_z.square().sum()) / n)
+    loss = torch.stack(bags).to(torch.promote_types(x.dtype, z.dtype))
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
+
+
+def matched_pairs(pairs_x: Tensor, pairs_z: Tensor) -> Tensor:
+    if pairs_x.dim() > 2:
+        return torch.stack([matched_pairs(a, b) for a, b in zip(pairs_x, pairs_z, strict=True)])
+    edges_x, edges_z = (
+        {tuple(sorted(e)) for e in pairs.tolist() if e != [-1, -1]} for pairs in (pairs_x, pairs_z)
+    )
+    return torch.tensor(len(edges_x & edges_z))
