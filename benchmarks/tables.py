@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from . import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
-MARKED = re.compile(r"(<!-- table:([\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+MARKED = re.compile(
+    r"^(?P<indent>[ \t]*)<!-- table:(?P<name>[\w.-]+) -->\n.*?^[ \t]*<!-- /table -->",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def documents() -> list[Path]:
@@ -53,11 +57,13 @@ def filled(text: str, *, keep_missing: bool = False) -> str:
 
     def made(match: re.Match[str]) -> str:
         try:
-            return f"{match[1]}{render(match[2])}\n{match[3]}"
+            table = render(match["name"])
         except FileNotFoundError:
             if not keep_missing:
                 raise
             return match[0]
+        block = f"<!-- table:{match['name']} -->\n{table}\n<!-- /table -->"
+        return textwrap.indent(block, match["indent"])
 
     return MARKED.sub(made, text)
 

@@ -1,0 +1,47 @@
+"""The examples in README and docs run and print what they say."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+DOCUMENTS = sorted([*ROOT.glob("README.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def examples(text: str) -> str:
+    """The fenced Python blocks of a document, other lines left blank to keep line numbers."""
+    lines = [""] * (text.count("\n") + 1)
+    for block in FENCED.finditer(text):
+        start = text.count("\n", 0, block.start(1))
+        for k, line in enumerate(block[1].splitlines()):
+            lines[start + k] = line
+    return "\n".join(lines)
+
+
+WITH_EXAMPLES = [path for path in DOCUMENTS if ">>>" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_examples_run(path: Path) -> None:
+    text = examples(path.read_text(encoding="utf-8"))
+    test = doctest.DocTestParser().get_doctest(text, {}, path.name, str(path), 0)
+    assert test.examples
+    runner = doctest.DocTestRunner(
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS, verbose=False
+    )
+    said: list[str] = []
+    runner.run(test, out=said.append)
+    assert runner.failures == 0, "".join(said)
+
+
+def test_a_wrong_example_fails() -> None:
+    text = examples("text\n```python\n>>> 1 + 1\n3\n\n```\n")
+    test = doctest.DocTestParser().get_doctest(text, {}, "wrong", None, 0)
+    runner = doctest.DocTestRunner(verbose=False)
+    runner.run(test, out=lambda _: None)
+    assert runner.failures == 1
