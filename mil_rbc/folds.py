@@ -54,7 +54,8 @@ def deal(cohort: Cohort, folds: int, seed: int) -> list[Split]:
 def validation_split(cohort: Cohort, train: Index, *, parts: int = 4, seed: int) -> Split:
     """Split training bags once more, by patient and class, for the protocol `nested`.
 
-    A class with a single training patient stays in training: it cannot be validated on.
+    A class with a single training patient stays in training: it cannot be validated on. Where the
+    cohort fixes the folds, patients of one fold share images, so one whole fold is held out.
 
     Args:
         cohort: the bags.
@@ -65,7 +66,13 @@ def validation_split(cohort: Cohort, train: Index, *, parts: int = 4, seed: int)
     Returns:
         Indices of the inner training and of the validation bags, both ascending int64.
     """
-    fold_of = _assign(cohort, train, parts, seed, allow_few=True)
+    fixed = cohort.test_fold or {}
+    others = sorted({fixed[cohort.bags[i].patient] for i in train}) if fixed else []
+    if len(others) > 1:
+        chosen = others[seed % len(others)]
+        fold_of = {patient: int(fold == chosen) for patient, fold in fixed.items()}
+    else:
+        fold_of = _assign(cohort, train, parts, seed, allow_few=True)
     # Patients of a class are dealt to parts 0, 1, ... in order, so a class of one patient fills
     # part 0 only, and part 1 is reached by every class of two patients or more.
     held_out = np.array([fold_of[cohort.bags[i].patient] == 1 for i in train])

@@ -13,7 +13,7 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from mil_rbc.bags import DataError
-from mil_rbc.cohort.crops import grey
+from mil_rbc.cohort.light import absorbance
 from mil_rbc.detect import Detections
 
 
@@ -23,34 +23,34 @@ class Watershed:
 
     Attributes:
         smallest: a region smaller than this share of the typical cell's area is dust.
-        depth: how much shallower, in radii of the typical cell, the waist between two cells has
+        waist: how much shallower, in radii of the typical cell, the waist between two cells has
             to be than the cells for them to be taken for two.
     """
 
     smallest: float = 0.15
-    depth: float = 0.08
+    waist: float = 0.08
 
     def __call__(self, image: NDArray[np.uint8]) -> Detections:
         """Find the cells in an `(H, W)` or `(H, W, 3)` uint8 image with a bright background."""
-        absorbance = _absorbance(image)
-        if np.ptp(absorbance) < 0.02:  # an empty field
-            return _collect(np.zeros(absorbance.shape, dtype=np.int32), absorbance)
-        mask = ndimage.binary_fill_holes(absorbance > threshold_otsu(absorbance))
+        depth = absorbance(image)
+        if np.ptp(depth) < 0.02:  # an empty field
+            return _collect(np.zeros(depth.shape, dtype=np.int32), depth)
+        mask = ndimage.binary_fill_holes(depth > threshold_otsu(depth))
         components, count = ndimage.label(ndimage.binary_opening(mask, iterations=1))
         if count == 0:
-            return _collect(components, absorbance)
+            return _collect(components, depth)
         typical = _typical_area(components)
         sizes = np.bincount(components.ravel())
         components[(sizes < self.smallest * typical)[components]] = 0
         radius = np.sqrt(typical / np.pi)
         distance = gaussian(ndimage.distance_transform_edt(components > 0), 0.05 * radius)
         markers, _ = ndimage.label(
-            h_maxima(distance, self.depth * radius), structure=np.ones((3, 3))
+            h_maxima(distance, self.waist * radius), structure=np.ones((3, 3))
         )
         regions = watershed(-distance, markers, mask=components > 0)
         sizes = np.bincount(regions.ravel())
         regions[(sizes < self.smallest * typical)[regions]] = 0
-        return _collect(regions, absorbance)
+        return _collect(regions, depth)
 
     def roi_features(
         self, image: NDArray[np.uint8], boxes: NDArray[np.int64]
@@ -62,26 +62,6 @@ class Watershed:
         )
 
 
-def _absorbance(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Negative log of the light that comes through, with uneven illumination divided out.
-
-    Green is where haemoglobin and eosin absorb most. The illumination is a quadratic surface
-    fitted to the bright pixels.
-    """
-    plane = image[..., 1] if image.ndim == 3 else grey(image)
-    smooth = gaussian(plane.astype(np.float32), 1.0, preserve_range=True)
-    log = -np.log(np.maximum(smooth, 1.0) / 255.0)
-    y, x = np.meshgrid(
-        np.linspace(-1, 1, log.shape[0]), np.linspace(-1, 1, log.shape[1]), indexing="ij"
-    )
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    step = max(1, min(log.shape) // 100)
-    samples, values = terms[::step, ::step].reshape(-1, 6), log[::step, ::step].ravel()
-    kept = values <= threshold_otsu(values) if np.ptp(values) > 0 else values == values
-    surface = terms @ np.linalg.lstsq(samples[kept], values[kept], rcond=None)[0]
-    return np.asarray(np.clip(log - surface, 0.0, None), dtype=np.float32)
-
-
 def _typical_area(components: NDArray[np.int32]) -> float:
     """Area of the component in which the median foreground pixel lies, clumps counted by parts."""
     sizes = np.sort(np.bincount(components.ravel())[1:])
@@ -90,8 +70,8 @@ def _typical_area(components: NDArray[np.int32]) -> float:
     return float(np.median(large))
 
 
-def _collect(regions: NDArray[np.int32], absorbance: NDArray[np.float32]) -> Detections:
-    found = regionprops(regions, intensity_image=absorbance)
+def _collect(regions: NDArray[np.int32], depth: NDArray[np.float32]) -> Detections:
+    found = regionprops(regions, intensity_image=depth)
     # A whole cell is convex or nearly so and stands out from the background.
     scores = np.array([cell.solidity * min(1.0, 5 * cell.intensity_mean) for cell in found])
     order = np.argsort(-scores, kind="stable")
