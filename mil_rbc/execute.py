@@ -1,0 +1,207 @@
+"""Training many trials side by side, with progress over all of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers.csv_logs import CSVLogger
+from lightning.fabric.loggers.logger import Logger
+from lightning.fabric.loggers.tensorboard import TensorBoardLogger
+
+from mil_rbc.files import RunError, read_json
+from mil_rbc.folds import Split
+from mil_rbc.options import Options
+from mil_rbc.store import load_cohort
+from mil_rbc.training import Training, finished
+from mil_rbc.trial import Trial
+
+
+def run_trial(
+    trial: Trial, number: int, split: Split, options: Options, cohort_file: Path
+) -> dict[str, Any]:
+    """Train and test one trial in this process, or return its result if it is finished.
+
+    Args:
+        trial: which one.
+        number: its place in the grid; spreads trials over several GPUs.
+        split: indices of training and test bags.
+        options: of the run.
+        cohort_file: the cohort, as `store.save_cohort` wrote it.
+    """
+    torch.set_num_threads(options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1))
+    cohort = load_cohort(cohort_file)
+    folder = options.out / "trials" / trial.name
+    if finished(trial, cohort, split, options, folder):
+        result: dict[str, Any] = read_json(folder / "result.json")
+        return result
+    fabric = make_fabric(options, number, folder)
+    fabric.launch()
+    training = Training(trial, cohort, split, options, folder, fabric)
+    return training.finish(training.fit())
+
+
+def make_fabric(options: Options, number: int, folder: Path) -> Fabric:
+    """Make the Fabric of one trial: device, precision, strategy and logger.
+
+    Fabric, Lightning's engine without its trainer, leaves the loop to us: the order of bags, the
+    refit of the Gaussian and the resume are in sight, and a trial of a small model starts in
+    milliseconds.
+    """
+    kind, _, index = options.device.partition(":")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise RunError("there is no CUDA device here: use --device cpu")
+    devices: int | list[int] = options.devices
+    if kind == "cuda" and options.devices == 1:
+        devices = [int(index) if index else number % torch.cuda.device_count()]
+    try:
+        return Fabric(
+            accelerator=kind, devices=devices, strategy=options.strategy,
+            precision=options.precision,  # type: ignore[arg-type]
+            loggers=_loggers(options, folder),
+        )  # fmt: skip
+    except (ValueError, RuntimeError, ModuleNotFoundError) as error:
+        raise RunError(
+            f"Lightning does not accept device {options.device!r}, strategy {options.strategy!r} "
+            f"or precision {options.precision!r}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _loggers(options: Options, folder: Path) -> list[Logger]:
+    if options.logger == "none":
+        return []
+    kind = CSVLogger if options.logger == "csv" else TensorBoardLogger
+    return [kind(root_dir=folder, name="logs", version="")]
+
+
+def run_trials(
+    trials: list[Trial], splits: list[list[Split]], options: Options, cohort_file: Path
+) -> list[dict[str, Any]]:
+    """Train all trials that are not finished, `options.jobs` at a time; results in grid order."""
+    calls = [
+        (trial, number, splits[trial.run][trial.fold], options, cohort_file)
+        for number, trial in enumerate(trials)
+    ]
+    results: dict[str, dict[str, Any]] = {}
+    with Progress(trials, options) as progress:
+        if options.devices > 1 or (options.jobs == 1 and options.backend == "loky"):
+            for call in calls:
+                results[call[0].name] = run_trial(*call)
+                progress.done(call[0])
+        else:
+            with _backend(options):
+                parallel = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
+                for trial, result in parallel(joblib.delayed(_named)(*call) for call in calls):
+                    results[trial.name] = result
+                    progress.done(trial)
+    return [results[trial.name] for trial in trials]
+
+
+def _named(trial: Trial, *rest: Any) -> tuple[Trial, dict[str, Any]]:
+    return trial, run_trial(trial, *rest)
+
+
+@contextmanager
+def _backend(options: Options) -> Iterator[None]:
+    if options.backend == "dask":
+        try:
+            from dask.distributed import Client
+        except ImportError as error:
+            raise RunError("--backend dask needs Dask: pip install 'torchtopo[dask]'") from error
+        local = {"n_workers": options.jobs, "threads_per_worker": 1, "dashboard_address": None}
+        client = Client(options.scheduler) if options.scheduler else Client(**local)
+        with client, joblib.parallel_config("dask"):
+            yield
+    elif options.backend == "ray":
+        try:
+            import ray
+            from ray.util.joblib import register_ray
+        except ImportError as error:
+            raise RunError("--backend ray needs Ray: pip install 'torchtopo[ray]'") from error
+        ray.init(address=options.scheduler or None, num_cpus=None if options.scheduler
+                 else options.jobs, log_to_driver=False)  # fmt: skip
+        register_ray()
+        with joblib.parallel_config("ray"):
+            yield
+        ray.shutdown()
+    else:
+        with joblib.parallel_config("loky", inner_max_num_threads=options.threads or 1):
+            yield
+
+
+class Progress:
+    """One line on stderr: trials done, epochs done over all trials, time left."""
+
+    def __init__(self, trials: list[Trial], options: Options) -> None:
+        self.folder, self.epochs = options.out / "trials", options.epochs
+        self.names = {t.name for t in trials}
+        self.complete = {n for n in self.names if (self.folder / n / "result.json").exists()}
+        self.start, self.before = time.monotonic(), self._epochs_done()
+        self.live, self.stop = sys.stderr.isatty(), threading.Event()
+        self.said = 0.0
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Progress:
+        if self.complete:
+            print(f"{len(self.complete)} of {len(self.names)} trials were finished before",
+                  file=sys.stderr)  # fmt: skip
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+        if self.live:
+            print(file=sys.stderr)
+
+    def done(self, trial: Trial) -> None:
+        """Note that a trial is finished."""
+        self.complete.add(trial.name)
+        self._say(force=len(self.complete) == len(self.names))
+
+    def _watch(self) -> None:
+        while not self.stop.wait(1.0):
+            self._say()
+
+    def _epochs_done(self) -> int:
+        running = 0
+        for name in self.names - self.complete:
+            try:
+                running += int((self.folder / name / ".epoch").read_text() or 0)
+            except (OSError, ValueError):
+                continue
+        return len(self.complete) * self.epochs + running
+
+    def _say(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self.said < (1.0 if self.live else 30.0):
+            return
+        self.said = now
+        done, total = self._epochs_done(), len(self.names) * self.epochs
+        rate = (done - self.before) / max(now - self.start, 1e-9)
+        left = duration((total - done) / rate) + " left" if rate > 0 else "starting"
+        line = (f"{len(self.complete)}/{len(self.names)} trials · {done}/{total} epochs · "
+                f"{duration(now - self.start)} · {left}")  # fmt: skip
+        print(f"\r\x1b[K{line}" if self.live else line, end="" if self.live else "\n",
+              file=sys.stderr, flush=True)  # fmt: skip
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people say them."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,212 @@
+"""Fig. 4 and Fig. 5 as numbers, and the one bag that the pictures show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from mil_rbc.bags import Bag, Cohort
+from mil_rbc.evaluation import Prediction, evaluate
+from mil_rbc.folds import Split
+from mil_rbc.model import MILModel
+from mil_rbc.objective import BagData
+from mil_rbc.options import Options
+from mil_rbc.pooling import Pooling
+from mil_rbc.topology import input_space, points_of, resolve_space
+from mil_rbc.training import load_model
+from mil_rbc.trial import Trial
+
+Floats = NDArray[np.float64]
+Edges = NDArray[np.int64]
+
+
+@dataclass
+class View:
+    """What one model makes of the bag that is shown.
+
+    Attributes:
+        prediction: its prediction.
+        latents: (N, F).
+        distances: A^Z, (N, N).
+        pairs: π^Z, (N-1, 2).
+        scores: (N,) anomaly score, else attention, else pooling weight.
+        score_name: which of them.
+    """
+
+    prediction: Prediction
+    latents: Floats
+    distances: Floats
+    pairs: Edges
+    scores: Floats
+    score_name: str
+
+
+@dataclass
+class Example:
+    """One test bag, seen by the models with and without topology.
+
+    Attributes:
+        bag: the bag.
+        pooling: of the models.
+        anomalous: (N,) 1, 0, or -1 where the cell's label is not known.
+        points: (N, D) the points A^X is measured on.
+        distances, pairs: A^X and π^X.
+        order: (N,) one order of the cells for all heat maps.
+        views: by arm, "on" first.
+        rule: how the bag was chosen.
+    """
+
+    bag: Bag
+    pooling: Pooling
+    anomalous: NDArray[np.int64]
+    points: Floats
+    distances: Floats
+    pairs: Edges
+    order: NDArray[np.int64]
+    views: dict[str, View]
+    rule: str
+
+
+def anomaly_numbers(instances: pd.DataFrame) -> pd.DataFrame:
+    """Fig. 4 as numbers: do scores find the anomalous cells, and are they uniform among them?
+
+    Args:
+        instances: rows of `instances.csv`.
+
+    Returns:
+        One row per pooling, arm and score: `auroc`, of scores against cell labels within a bag,
+        averaged over the bags that have both kinds; `spread`, the coefficient of variation of the
+        scores of anomalous cells within a bag, averaged likewise; and the number of `bags`. Empty
+        where no cell label is known.
+    """
+    known = instances[instances["anomalous"].isin([0, 1])]
+    rows = []
+    for (pooling, arm), part in known.groupby(["pooling", "topology"], sort=False):
+        for name in ("anomaly_score", "attention"):
+            scored = part[part[name].notna()]
+            areas, spreads = [], []
+            for _, bag in scored.groupby(["run", "fold", "bag"]):
+                bad = bag["anomalous"].to_numpy() == 1
+                values = bag[name].to_numpy(float)
+                if 0 < bad.sum() < len(bad):
+                    areas.append(roc_auc_score(bad, values))
+                if bad.sum() > 1 and values[bad].mean() > 0:
+                    spreads.append(values[bad].std() / values[bad].mean())
+            if areas:
+                rows.append({
+                    "pooling": pooling, "topology": arm, "score": name,
+                    "auroc": float(np.mean(areas)), "spread": float(np.mean(spreads)),
+                    "bags": len(areas),
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def choose(cohort: Cohort, test: NDArray[np.int64]) -> tuple[int, str]:
+    """Choose the bag to show by what is known before any model is trained.
+
+    Returns:
+        Index of the bag, and the rule in words.
+    """
+    ill = [int(i) for i in test if cohort.bags[i].label != cohort.control] or [int(test[0])]
+    ill = [i for i in ill if len(cohort.bags[i]) > 2] or ill
+    if cohort.anomalous and all(cohort.bags[i].cell_labels is not None for i in ill):
+        shares = [float((_anomalous(cohort, cohort.bags[i]) == 1).mean()) for i in ill]
+        best = ill[int(np.argmin(np.abs(np.array(shares) - 0.5)))]
+        return best, ("the test sample of fold 0 with a disease whose share of anomalous cells is "
+                      "nearest to one half")  # fmt: skip
+    return ill[0], "the first test sample of fold 0 that is not a control"
+
+
+def _anomalous(cohort: Cohort, bag: Bag) -> NDArray[np.int64]:
+    if bag.cell_labels is None or not cohort.anomalous:
+        return np.full(len(bag), -1)
+    table = np.array([*cohort.anomalous, -1], dtype=np.int64)  # label -1 picks the last
+    return table[bag.cell_labels]
+
+
+def example(
+    cohort: Cohort, trials: list[Trial], splits: list[list[Split]], options: Options
+) -> Example | None:
+    """Look at one test bag with the models of fold 0, run 0; `None` if no weights were kept."""
+    preference: tuple[Pooling, ...] = ("anomaly", "attention", "average", "max")
+    pooling = next(p for p in preference if p in options.pooling)
+    paths = {
+        t.topology: options.out / "trials" / t.name / "checkpoint.pt"
+        for t in trials
+        if (t.pooling, t.fold, t.run) == (pooling, 0, 0)
+    }
+    if not all(p.exists() for p in paths.values()):
+        return None
+    index, rule = choose(cohort, splits[0][0][1])
+    bag = cohort.bags[index]
+    models = {arm: load_model(paths[arm])[0] for arm in ("on", "off") if arm in paths}
+    first = next(iter(models.values()))
+    instances = torch.from_numpy(np.array(bag.instances))
+    space = resolve_space(options.space, cohort.kind)
+    points = points_of(instances, cohort.kind, space, first.standardize)
+    measured = input_space(points, options.scale)
+    data = BagData(instances, torch.tensor(bag.label), measured)
+    return Example(
+        bag=bag,
+        pooling=pooling,
+        anomalous=_anomalous(cohort, bag),
+        points=points.double().numpy(),
+        distances=measured.distances.double().numpy(),
+        pairs=measured.pairs.numpy(),
+        order=_order(measured.distances.double().numpy(), _anomalous(cohort, bag)),
+        views={arm: view(model, data, index) for arm, model in models.items()},
+        rule=rule,
+    )
+
+
+@torch.no_grad()
+def view(model: MILModel, data: BagData, index: int) -> View:
+    """What a model makes of a bag."""
+    prediction = evaluate(model, data, index)
+    latents = model.encode(data.instances)
+    measured = input_space(latents, "none")
+    named = {
+        "anomaly score": prediction.anomaly,
+        "attention": prediction.attention,
+        "pooling weight": prediction.weights,
+    }
+    name, scores = next((k, v) for k, v in named.items() if v is not None)
+    return View(
+        prediction, latents.double().numpy(), measured.distances.double().numpy(),
+        measured.pairs.numpy(), scores, name,
+    )  # fmt: skip
+
+
+def _order(distances: Floats, anomalous: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Anomalous cells first, then by average-linkage leaf order in the image space."""
+    from scipy.cluster.hierarchy import average, leaves_list, optimal_leaf_ordering
+    from scipy.spatial.distance import squareform
+
+    if len(distances) < 3:
+        return np.arange(len(distances))
+    condensed = squareform(distances, checks=False)
+    leaves: NDArray[np.int64] = leaves_list(optimal_leaf_ordering(average(condensed), condensed))
+    return np.asarray(leaves[np.argsort(-anomalous[leaves], kind="stable")], dtype=np.int64)
+
+
+def latent_numbers(results: pd.DataFrame) -> pd.DataFrame:
+    """Fig. 5 as numbers: how alike image space and latents are over all test bags."""
+    names = ["spearman", "matched"]
+    table = results.groupby(["pooling", "topology"], sort=False)[names].agg(["mean", "std"])
+    table.columns = [f"{name}_{what}" for name, what in table.columns]
+    return table.reset_index()
+
+
+def read_metrics(out: Path, trials: list[Trial]) -> pd.DataFrame:
+    """Metrics per epoch of all trials in one table."""
+    frames = []
+    for t in trials:
+        frame = pd.read_csv(out / "trials" / t.name / "metrics.csv")
+        frames.append(frame.assign(pooling=t.pooling, topology=t.topology, fold=t.fold, run=t.run))
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,250 @@
+"""The figures of a run, each in a light and a dark style."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mil_rbc.explain import Example
+from mil_rbc.pooling import POOLINGS
+from mil_rbc.tables import ARMS, PAPER
+
+# Okabe and Ito's colours, told apart with any colour vision; line styles say the same again.
+COLOURS = {"off": "#D55E00", "on": "#0072B2"}
+BRIGHT = {"off": "#FF9147", "on": "#56B4E9"}
+STYLES = {"off": "--", "on": "-"}
+NAMES = {"off": "without topology", "on": "with topology"}
+KINDS = ((1, "anomalous cell", "D"), (0, "normal cell", "o"), (-1, "cell", "o"))
+
+
+def draw(figure: Callable[..., Figure], *arguments: Any, dark: bool = False) -> bytes:
+    """Draw a figure as PNG.
+
+    Args:
+        figure: one of the functions below.
+        arguments: its arguments, without the colours.
+        dark: light lines on a dark ground.
+    """
+    ink, ground, grid = ("#e8e6e3", "#1b1e23", "#444a52") if dark else ("#1a1a1a", "white", "#ddd")
+    style: dict[Any, Any] = {
+        "font.size": 13, "axes.titlesize": 14, "axes.labelsize": 13, "legend.fontsize": 12,
+        "figure.facecolor": ground, "axes.facecolor": ground, "savefig.facecolor": ground,
+        "text.color": ink, "axes.labelcolor": ink, "axes.edgecolor": ink, "xtick.color": ink,
+        "ytick.color": ink, "grid.color": grid, "axes.grid": True, "axes.axisbelow": True,
+        "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+        "lines.linewidth": 2.2, "figure.constrained_layout.use": True,
+    }  # fmt: skip
+    with mpl.rc_context(style):
+        made = figure(*arguments, colours=BRIGHT if dark else COLOURS)
+        FigureCanvasAgg(made)
+        buffer = io.BytesIO()
+        made.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def _panels(count: int, across: int = 2, size: tuple[float, float] = (4.6, 3.3)) -> Any:
+    rows = -(-count // across)
+    across = min(across, count)
+    figure = Figure(figsize=(size[0] * across, size[1] * rows + 0.5))
+    axes: Any = figure.subplots(rows, across, squeeze=False).ravel()
+    for extra in axes[count:]:
+        extra.set_axis_off()
+    return figure, axes
+
+
+def _legend(figure: Figure, axis: Any) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+
+
+def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
+    """Accuracy with minus without topology: each fold, mean, bootstrap interval, the paper's."""
+    rows = paired[paired["metric"] == "accuracy"].reset_index(drop=True)
+    figure = Figure(figsize=(8.5, 1.3 + 0.8 * len(rows)))
+    axis = figure.subplots()
+    for y, row in rows.iterrows():
+        part = results[results["pooling"] == row["pooling"]]
+        arms = part.pivot(index=["run", "fold"], columns="topology", values="accuracy")
+        each = 100 * (arms["on"] - arms["off"])
+        first = y == 0
+        axis.plot(each, np.full(len(each), y + 0.17), "o", ms=6, mfc="none", mec=colours["on"],
+                  alpha=0.8, label="one fold of one run" if first else None)  # fmt: skip
+        axis.plot([100 * row["bootstrap_low"], 100 * row["bootstrap_high"]], [y - 0.1] * 2,
+                  color=colours["on"], lw=5, alpha=0.45, solid_capstyle="butt",
+                  label="95 % interval over patients" if first else None)  # fmt: skip
+        axis.plot(100 * row["difference"], y - 0.1, "D", ms=9, color=colours["on"],
+                  label="mean" if first else None)  # fmt: skip
+        off, on = (PAPER[row["pooling"], arm]["accuracy"][0] for arm in ("off", "on"))
+        axis.plot(on - off, y - 0.1, "x", ms=10, mew=2.5, color=colours["off"],
+                  label="paper (its own patients)" if first else None)  # fmt: skip
+    axis.axvline(0, color=mpl.rcParams["axes.edgecolor"], lw=1)
+    axis.set_yticks(range(len(rows)), rows["pooling"])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlabel("accuracy with minus without topology, percentage points")
+    _legend(figure, axis)
+    return figure
+
+
+def learning_curves(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
+    """Accuracy on training and test bags by epoch, mean over folds and runs."""
+    poolings = [p for p in POOLINGS if p in set(metrics["pooling"])]
+    figure, axes = _panels(len(poolings))
+    for axis, pooling in zip(axes, poolings, strict=False):
+        for arm in ARMS:
+            part = metrics[(metrics["pooling"] == pooling) & (metrics["topology"] == arm)]
+            if part.empty:
+                continue
+            mean = part.groupby("epoch")[["accuracy_train", "accuracy_test"]].mean()
+            colour, name = colours[arm], NAMES[arm]
+            axis.plot(mean.index + 1, 100 * mean["accuracy_train"], STYLES[arm], color=colour,
+                      lw=1.3, alpha=0.75, label=f"training, {name}")  # fmt: skip
+            tested = mean["accuracy_test"].dropna()
+            axis.plot(tested.index + 1, 100 * tested, STYLES[arm], marker="o", ms=6, color=colour,
+                      label=f"test, {name}")  # fmt: skip
+        axis.set_title(pooling)
+        axis.set_ylim(0, 102)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("accuracy, %")
+    _legend(figure, axes[0])
+    return figure
+
+
+def lambda_ratio(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
+    """λ·L_topo over L_class by epoch: which of the two losses the training listens to."""
+    on = metrics[metrics["topology"] == "on"]
+    poolings = [p for p in POOLINGS if p in set(on["pooling"])]
+    figure = Figure(figsize=(8.5, 4.2))
+    axis = figure.subplots()
+    palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
+    if colours is BRIGHT:
+        palette = ["#56B4E9", "#FF9147", "#3DD6A5", "#E79BC4"]
+    for pooling, colour, marker in zip(poolings, palette, "osD^", strict=False):
+        mean = on[on["pooling"] == pooling].groupby("epoch")["topo_to_class"].mean()
+        every = max(1, len(mean) // 8)
+        axis.plot(mean.index + 1, mean.clip(lower=1e-6), color=colour, marker=marker, ms=7,
+                  markevery=every, label=pooling)  # fmt: skip
+    axis.axhline(1, color=mpl.rcParams["axes.edgecolor"], lw=1, ls=":")
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    axis.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(r"$\lambda\,L_{topo}\;/\;L_{class}$")
+    axis.legend(ncols=2)
+    return figure
+
+
+def cell_scores(shown: Example, *, colours: dict[str, str]) -> Figure:
+    """Fig. 4: the cells of a bag, framed by their score, with and without topology."""
+    if shown.bag.instances.ndim != 3:
+        return _score_strips(shown, colours)
+    cells = _thinned(shown.order, 24)
+    figure = Figure(figsize=(5.2 * len(shown.views), 1.4 + 1.05 * -(-len(cells) // 6)))
+    parts = figure.subfigures(1, len(shown.views), squeeze=False)[0]
+    palette = mpl.colormaps["viridis"]
+    for part, (arm, seen) in zip(parts, shown.views.items(), strict=True):
+        low, high = float(seen.scores.min()), float(seen.scores.max())
+        axes = part.subplots(-(-len(cells) // 6), 6, squeeze=False).ravel()
+        for axis in axes[len(cells) :]:
+            axis.set_axis_off()
+        for axis, cell in zip(axes, cells, strict=False):
+            axis.imshow(shown.bag.instances[cell], cmap="gray", vmin=0, vmax=255)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.grid(False)
+            share = (seen.scores[cell] - low) / max(high - low, 1e-12)
+            for spine in axis.spines.values():
+                spine.set(visible=True, color=palette(share), linewidth=4)
+            star = "*" if shown.anomalous[cell] == 1 else ""
+            axis.set_xlabel(f"{seen.scores[cell]:.3g}{star}", fontsize=11, labelpad=2)
+        part.suptitle(NAMES[arm], fontsize=14)
+        bar = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, high), palette)
+        colorbar = part.colorbar(bar, ax=axes.tolist(), location="bottom", shrink=0.8, aspect=30)
+        colorbar.set_label(f"{seen.score_name} (over this bag)")
+    return figure
+
+
+def _thinned(order: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` cells, evenly from the common order."""
+    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(np.int64)
+    return np.asarray(order[places])
+
+
+def _score_strips(shown: Example, colours: dict[str, str]) -> Figure:
+    figure = Figure(figsize=(8.5, 1.2 + 1.3 * len(shown.views)))
+    axes = figure.subplots(len(shown.views), 1, squeeze=False).ravel()
+    for axis, (arm, seen) in zip(axes, shown.views.items(), strict=True):
+        axis.plot(np.sort(seen.scores), np.zeros(len(seen.scores)), "|", ms=24, mew=2,
+                  color=colours[arm])  # fmt: skip
+        axis.set_yticks([])
+        axis.set_title(NAMES[arm])
+        axis.set_xlabel(f"{seen.score_name} of each instance")
+    return figure
+
+
+def heat_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
+    """Fig. 5: distances in image space and in the latents, one order of cells for all."""
+    panels = [("image space, $A^X$", shown.distances)]
+    panels += [(f"latents, {NAMES[arm]}", seen.distances) for arm, seen in shown.views.items()]
+    figure = Figure(figsize=(4.0 * len(panels), 4.6))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    bad = int((shown.anomalous == 1).sum())
+    for axis, (title, distances) in zip(axes, panels, strict=True):
+        values = distances[np.ix_(shown.order, shown.order)]
+        picture = axis.imshow(values, cmap="viridis", vmin=0, vmax=max(values.max(), 1e-12))
+        if bad:
+            axis.plot([-0.5, bad - 0.5, bad - 0.5], [bad - 0.5, bad - 0.5, -0.5], color="white",
+                      lw=1.5, ls="--")  # fmt: skip
+        axis.set_title(title)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.grid(False)
+        bar = figure.colorbar(picture, ax=axis, location="bottom", shrink=0.9)
+        bar.set_label("distance, 0 to this panel's largest")
+    return figure
+
+
+def latent_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
+    """First two principal components of a bag, its minimum spanning tree drawn in."""
+    panels = [("image space", shown.points, shown.pairs)]
+    panels += [
+        (f"latents, {NAMES[arm]}", seen.latents, seen.pairs) for arm, seen in shown.views.items()
+    ]
+    shared = {tuple(pair) for pair in shown.pairs.tolist()}
+    figure = Figure(figsize=(4.2 * len(panels), 4.9))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    ink = mpl.rcParams["axes.edgecolor"]
+    colour_of = {1: colours["off"], 0: colours["on"], -1: colours["on"]}
+    for axis, (title, points, pairs) in zip(axes, panels, strict=True):
+        centred = points - points.mean(0)
+        u, s, _ = np.linalg.svd(centred, full_matrices=False)
+        at = u[:, :2] * s[:2]
+        if at.shape[1] < 2:
+            at = np.pad(at, ((0, 0), (0, 2 - at.shape[1])))
+        for i, j in pairs.tolist():
+            same = (i, j) in shared
+            axis.plot(*at[[i, j]].T, color=ink, lw=1.8 if same else 0.8, alpha=0.9,
+                      ls="-" if same else ":", zorder=1)  # fmt: skip
+        for kind, name, marker in KINDS:
+            rows = shown.anomalous == kind
+            if rows.any():
+                axis.scatter(*at[rows].T, s=46, marker=marker, color=colour_of[kind], label=name,
+                             zorder=2, edgecolors=mpl.rcParams["axes.facecolor"],
+                             linewidths=0.7)  # fmt: skip
+        axis.set_title(title)
+        explained = (s[:2] ** 2).sum() / max((s**2).sum(), 1e-12)
+        axis.set_xlabel(f"2 components: {100 * explained:.0f} % of variance")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.grid(False)
+    _legend(figure, axes[0])
+    return figure

@@ -1,0 +1,126 @@
+"""Files written whole or not at all, and errors said in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mil_rbc.bags import DataError
+
+FORMAT = 1  # of checkpoints; raised when an older one can no longer be read
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class RunError(RuntimeError):
+    """A fault in a run, said in one sentence that names the file or option and what to do."""
+
+
+def write_whole(path: Path, data: bytes | memoryview | str) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part.
+
+    Raises:
+        RunError: if the disk is full or the place cannot be written to.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> RunError:
+    if error.errno in _NO_ROOM:
+        return RunError(
+            f"no space left for {path}: free some and give the same command again; what was "
+            f"finished is kept"
+        )
+    return RunError(f"{path} cannot be written ({error.strerror}): choose another --out")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    write_whole(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON written by `write_json`."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read ({error}): delete it and run again") from error
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Save tensors and plain values (never pickled objects), whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Load what `save_checkpoint` saved; nothing in the file is executed.
+
+    Raises:
+        RunError: if there is no such file, it is damaged, or another version wrote it.
+    """
+    if not path.is_file():
+        raise RunError(f"there is no checkpoint {path}: name a checkpoint.pt of a trial folder")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise RunError(
+            f"{path} is not a checkpoint of mil_rbc, or it is damaged: name another, or delete it "
+            f"and train again"
+        ) from error
+    found = state.get("format") if isinstance(state, dict) else None
+    if found != FORMAT:
+        raise RunError(
+            f"{path} was written by another version of mil_rbc (format {found}, this one reads "
+            f"{FORMAT}): train again, or use the version named in the run's config.yaml"
+        )
+    return dict(state)
+
+
+def command(main: Callable[[list[str]], None], argv: list[str] | None = None) -> int:
+    """Run a command line; expected faults become one sentence on stderr, unless `--debug`.
+
+    Returns:
+        The exit code: 0, or 2 after a fault that was said, or 1 after one that was not foreseen.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in arguments
+    try:
+        main([a for a in arguments if a != "--debug"])
+    except (DataError, RunError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; give the same command again to go on", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        said = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            said = str(_cannot_write(Path(str(error.filename)), error))
+        print(f"error: {said} (--debug shows where)", file=sys.stderr)
+        return 1
+    return 0

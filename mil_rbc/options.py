@@ -1,0 +1,249 @@
+"""Every option of a run, with its default; presets; the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from mil_rbc.files import RunError
+from mil_rbc.gaussian import Preset
+from mil_rbc.model import Activation
+from mil_rbc.pooling import POOLINGS, Pooling
+from mil_rbc.topology import Convention, Scale, Space
+
+PRESETS = Path(__file__).parent / "presets"
+Arm = Literal["off", "on"]
+
+
+@dataclass
+class Options:
+    """Options of `python -m mil_rbc.run`.
+
+    Attributes:
+        cohort: rendered, chula, nih, nih-control, musk1, musk2, elephant, fox, tiger, mnist, bags
+            (a folder of bags) or images (a folder of images).
+        data: where the cohort's data lie; not needed for rendered.
+        size: how large a rendered or sampled cohort: smoke, default or paper.
+        cohort_options: further options of the cohort, as YAML: '{train: 200}'.
+        pooling: poolings to compare.
+        topology: with (on) and without (off) topological regularization.
+        folds: folds of the cross-validation, dealt by patient.
+        runs: runs of each fold, each with its own seed.
+        redeal: deal the folds anew in each run (10×10-fold cross-validation).
+        epochs: epochs of training.
+        seed: seed of everything.
+        cohort_seed: seed of the cohort: which cells and bags are drawn.
+        protocol: paper: the last epoch is tested; nested: the epoch that is best on an inner
+            validation split by patient.
+        latent: width of the latent vectors.
+        input_size: side at which 64×64 crops are encoded.
+        activation: of the heads' hidden layers; the 10 ReLUs of the bag head tend to die in the
+            first epoch.
+        anomaly: anomaly-aware pooling as published (paper) or with its numerical faults mended
+            (robust).
+        components: Gaussians fitted on the control cells.
+        refit_every: epochs between two fits of the Gaussian.
+        gaussian_at_test: last: the one training used last; final: fitted once more with the final
+            weights, on the same training-fold cells.
+        lam: weight λ of the topology term.
+        convention: which signature loss; λ means nothing without it.
+        space: what A^X is measured on: images (flattened crops), roi, features, or auto.
+        scale: rms divides A^X by √D, so that it does not grow with the number of pixels.
+        lr: learning rate of Adam.
+        weight_decay: L2 penalty of Adam.
+        beta_decay: β of epoch e is beta_decay^e for attention and anomaly, 0 for average and max.
+        class_weights: balanced weighs a class by the inverse of its number of training bags.
+        test_every: epochs between two looks at the test fold for the learning curves, 0 for none;
+            nothing is ever chosen by them.
+        device: cpu, cuda, cuda:1, mps or auto.
+        devices: devices of one trial, used by the strategy.
+        strategy: Lightning strategy for several devices of one trial.
+        precision: Lightning precision, such as 32-true, bf16-mixed or 64-true.
+        logger: csv or tensorboard writes the epochs' metrics through a Lightning logger too.
+        checkpoint_every: epochs between two checkpoints that an interrupted trial goes on from.
+        keep_checkpoints: keep the final weights of each trial.
+        instances: write the scores of every cell of the test bags.
+        jobs: trials trained side by side.
+        threads: CPU threads of a trial; 0: 1 with several jobs, else all.
+        backend: joblib backend: loky (this machine), dask or ray.
+        scheduler: address of the Dask scheduler or Ray cluster; empty starts or finds a local one.
+        watts: power assumed for one device (or CPU core) in the energy estimate; 0: 250 for a GPU,
+            15 for a core.
+        out: folder for everything that is written.
+    """
+
+    cohort: str = "rendered"
+    data: Path | None = None
+    size: Literal["smoke", "default", "paper"] = "default"
+    cohort_options: dict[str, Any] = field(default_factory=dict)
+    pooling: list[Pooling] = field(default_factory=lambda: list(POOLINGS))
+    topology: list[Arm] = field(default_factory=lambda: list[Arm](["off", "on"]))
+    folds: int = 3
+    runs: int = 3
+    redeal: bool = False
+    epochs: int = 20
+    seed: int = 0
+    cohort_seed: int = 0
+    protocol: Literal["paper", "nested"] = "paper"
+    latent: int = 500
+    input_size: int = 32
+    activation: Activation = "elu"
+    anomaly: Preset = "robust"
+    components: int = 1
+    refit_every: int = 5
+    gaussian_at_test: Literal["last", "final"] = "last"
+    lam: float = 5e-3
+    convention: Convention = "paper"
+    space: Space = "auto"
+    scale: Scale = "none"
+    lr: float = 5e-4
+    weight_decay: float = 0.0
+    beta_decay: float = 0.95
+    class_weights: Literal["none", "balanced"] = "none"
+    test_every: int = 5
+    device: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+    logger: Literal["none", "csv", "tensorboard"] = "none"
+    checkpoint_every: int = 5
+    keep_checkpoints: bool = True
+    instances: bool = True
+    jobs: int = 1
+    threads: int = 0
+    backend: Literal["loky", "dask", "ray"] = "loky"
+    scheduler: str = ""
+    watts: float = 0.0
+    out: Path = Path("runs/rendered")
+
+    def check(self) -> None:
+        """Raise `RunError` for a value that makes no sense."""
+        for name in ("folds", "runs", "epochs", "jobs", "devices", "components", "latent",
+                     "refit_every", "checkpoint_every"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise RunError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        if not 20 <= self.input_size <= 64:
+            raise RunError(f"--input_size must be from 20 to 64, not {self.input_size}")
+        if self.lam < 0:
+            raise RunError(f"--lam must not be negative, but is {self.lam}")
+        if len({*self.pooling}) < len(self.pooling) or len({*self.topology}) < len(self.topology):
+            raise RunError("--pooling and --topology must name each variant once")
+        if self.backend == "ray" and self.devices > 1:
+            raise RunError("--devices above 1 needs --backend loky: let Ray spread trials instead")
+
+
+# A finished trial stays valid if only these change.
+FREE = {"pooling", "topology", "runs", "device", "devices", "strategy", "logger",
+        "checkpoint_every", "keep_checkpoints", "jobs", "backend", "scheduler", "watts", "out",
+        "data"}  # fmt: skip
+
+
+def plain(options: Options) -> dict[str, Any]:
+    """Options as plain values for YAML."""
+    values = dataclasses.asdict(options)
+    return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+
+
+def make_parser(program: str, description: str) -> ArgumentParser:
+    """Build a command line with one flag for each field of `Options`."""
+    parser = ArgumentParser(prog=program, description=description)
+    helps = _attribute_help()
+    for name, kind in get_type_hints(Options).items():
+        default = next(f for f in dataclasses.fields(Options) if f.name == name)
+        value = (
+            default.default_factory()
+            if default.default_factory is not dataclasses.MISSING
+            else default.default
+        )
+        keywords: dict[str, Any] = {"default": value, "help": helps.get(name, "")}
+        if get_origin(kind) is list:
+            parser.add_argument(f"--{name}", nargs="+", type=get_args(kind)[0], **keywords)
+        else:
+            parser.add_argument(f"--{name}", type=kind, **keywords)
+    parser.add_argument("--preset", type=str, default="default",
+                        help="smoke (every variant, tiny), default, paper (for a GPU), or any "
+                             "other file of mil_rbc/presets")  # fmt: skip
+    parser.add_argument("--config", type=str, default="",
+                        help="YAML file of options, such as the config.yaml of an earlier run; "
+                             "the command line goes before it, it before the preset")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dict[str, Any]]:
+    """Read options: command line before `--config` before `--preset` before the defaults.
+
+    Returns:
+        The options, and the namespace's further values (preset, config).
+    """
+    parser = make_parser(program, description)
+    preset, config = _early(argv)
+    layers = [(f"preset {preset!r}", _preset(preset or "default"))]
+    if config:
+        stored = _read_yaml(Path(config))
+        if not preset and "preset" in stored:
+            layers = [(f"preset {stored['preset']!r}", _preset(str(stored["preset"])))]
+        layers.append((config, stored))
+    known = {f.name for f in dataclasses.fields(Options)}
+    for where, values in layers:
+        unknown = sorted(set(values) - known - {"preset", "record"})
+        if unknown:
+            raise RunError(f"{where} has an unknown option {unknown[0]!r}: remove it")
+        parser.set_defaults({k: v for k, v in values.items() if k != "record"})
+    namespace = parser.parse_args(argv).as_dict()
+    options = Options(**{k: v for k, v in namespace.items() if k in known})
+    options.data = Path(options.data) if options.data else None
+    options.out = Path(options.out)
+    options.check()
+    return options, {k: v for k, v in namespace.items() if k not in known}
+
+
+def _early(argv: list[str]) -> tuple[str, str]:
+    found = {"--preset": "", "--config": ""}
+    for i, argument in enumerate(argv):
+        name, equals, value = argument.partition("=")
+        if name in found:
+            found[name] = value if equals else (argv[i + 1] if i + 1 < len(argv) else "")
+    return found["--preset"], found["--config"]
+
+
+def _preset(name: str) -> dict[str, Any]:
+    path = PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in PRESETS.glob("*.yaml")))
+        raise RunError(f"there is no preset {name!r}: choose one of {names}")
+    return _read_yaml(path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}): check --config") from error
+    except yaml.YAMLError as error:
+        raise RunError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{path} holds no options: write lines such as 'epochs: 20'")
+    if isinstance(values.get("topology"), list):  # YAML reads bare on and off as booleans
+        words = {True: "on", False: "off"}
+        values["topology"] = [words.get(v, v) if isinstance(v, bool) else v
+                              for v in values["topology"]]  # fmt: skip
+    return values
+
+
+def _attribute_help() -> dict[str, str]:
+    """Help of each option, from the docstring of `Options`."""
+    helps: dict[str, str] = {}
+    name = ""
+    for line in (Options.__doc__ or "").split("Attributes:")[1].splitlines():
+        head, colon, rest = line.strip().partition(": ")
+        if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon:
+            name, helps[head] = head, rest
+        elif name and line.strip():
+            helps[name] += " " + line.strip()
+    return helps

@@ -1,0 +1,203 @@
+"""`report.html`: one file that says what was run, what came out and how to run it again."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mil_rbc import explain, figures
+from mil_rbc.bags import Cohort
+from mil_rbc.execute import duration
+from mil_rbc.files import write_whole
+from mil_rbc.folds import Split
+from mil_rbc.options import Options, plain
+from mil_rbc.statistics import METRICS
+from mil_rbc.tables import ARMS, PAPER, TITLES, percent
+from mil_rbc.trial import Trial
+
+CARBON = 0.432  # kg CO₂eq per kWh, the paper's own figure
+
+
+def write_report(
+    options: Options, cohort: Cohort, trials: list[Trial], splits: list[list[Split]],
+    tables: dict[str, pd.DataFrame], record: dict[str, Any], said: str,
+) -> None:  # fmt: skip
+    """Draw the figures, write them, and write the report around them."""
+    shown = explain.example(cohort, trials, splits, options)
+    metrics = explain.read_metrics(options.out, trials)
+    pictures = _pictures(tables, metrics, shown, options.out / "figures")
+    cells = pd.DataFrame()
+    if "instances" in tables:
+        cells = explain.anomaly_numbers(tables["instances"])
+    latents = explain.latent_numbers(tables["results"])
+    numbers = pd.concat([cells.assign(of="cells"), latents.assign(of="latents")])
+    write_whole(options.out / "explanations.csv", numbers.to_csv(index=False))
+    environment = Environment(
+        loader=PackageLoader("mil_rbc"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template("report.html.j2").render(
+        options=plain(options), record=record, said=said, provenance=cohort.provenance,
+        cohort=_cohort_rows(cohort), bags=len(cohort.bags), patients=len(set(cohort.patients)),
+        instances=sum(map(len, cohort.bags)),
+        today=datetime.date.today().isoformat(),
+        verdicts=verdicts(tables["paired"]),
+        table=_table_rows(tables["table1"]), patient_table=_patient_rows(tables["table1"]),
+        paired=_paired_rows(tables["paired"]), recall=_recall(tables["predictions"], cohort),
+        missing=sorted({m for text in tables["results"]["missing"] for m in text.split()}),
+        cells=cells.to_dict("records"), latents=latents.to_dict("records"),
+        ratio=_ratio(metrics), pictures=pictures, shown=shown, arms=ARMS,
+        energy=energy(options, record, tables["results"]), chance=_chance(cohort),
+        sizes=[len(b) for b in cohort.bags], np=np, duration=duration,
+    )  # fmt: skip
+    write_whole(options.out / "report.html", page)
+
+
+def _pictures(
+    tables: dict[str, pd.DataFrame], metrics: pd.DataFrame, shown: explain.Example | None,
+    folder: Path,
+) -> dict[str, dict[str, str]]:  # fmt: skip
+    wanted: dict[str, tuple[Any, ...]] = {"learning_curves": (figures.learning_curves, metrics)}
+    if not tables["paired"].empty:
+        wanted["differences"] = (figures.differences, tables["paired"], tables["results"])
+    if (metrics["topology"] == "on").any():
+        wanted["lambda_ratio"] = (figures.lambda_ratio, metrics)
+    if shown is not None:
+        wanted["fig4_cell_scores"] = (figures.cell_scores, shown)
+        wanted["fig5_heat_maps"] = (figures.heat_maps, shown)
+        wanted["latent_maps"] = (figures.latent_maps, shown)
+    made = {}
+    for name, (figure, *arguments) in wanted.items():
+        light = figures.draw(figure, *arguments)
+        write_whole(folder / f"{name}.png", light)
+        dark = figures.draw(figure, *arguments, dark=True)
+        made[name] = {"light": _uri(light), "dark": _uri(dark)}
+    return made
+
+
+def _uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def verdicts(paired: pd.DataFrame) -> list[dict[str, str]]:
+    """For each pooling a plain sentence on accuracy, as strong as the evidence and no stronger."""
+    found = []
+    for _, row in paired[paired["metric"] == "accuracy"].iterrows():
+        points, low, high = (
+            100 * row[k] for k in ("difference", "bootstrap_low", "bootstrap_high")
+        )
+        sure = (low > 0 or high < 0) and row["p"] < 0.05
+        way = "higher" if points > 0 else "lower"
+        kind = "clear" if sure else "unclear"
+        if not sure:
+            text = (f"no clear difference ({points:+.1f} percentage points; 95 % interval over "
+                    f"patients {low:+.1f} to {high:+.1f})")  # fmt: skip
+        else:
+            text = (f"accuracy is {way} with topology by {abs(points):.1f} percentage points (95 % "
+                    f"interval over patients {low:+.1f} to {high:+.1f})")  # fmt: skip
+        theirs = PAPER[row["pooling"], "on"]["accuracy"][0]
+        theirs -= PAPER[row["pooling"], "off"]["accuracy"][0]
+        p = f"p = {row['p']:.2f}" if np.isfinite(row["p"]) else "one pair only, no test"
+        found.append({"pooling": row["pooling"], "kind": kind,
+                      "text": f"{text}; corrected t-test {p}. The paper reports {theirs:+.1f} on "
+                              "its own patients."})  # fmt: skip
+    return found
+
+
+def _cohort_rows(cohort: Cohort) -> list[dict[str, Any]]:
+    rows = []
+    for k, name in enumerate(cohort.classes):
+        bags = [b for b in cohort.bags if b.label == k]
+        row: dict[str, Any] = {
+            "name": name, "patients": len({b.patient for b in bags}), "bags": len(bags),
+            "cells": sum(map(len, bags)), "anomalous": None,
+        }  # fmt: skip
+        known = [b.cell_labels for b in bags if b.cell_labels is not None]
+        if known and cohort.anomalous:
+            labels = np.concatenate(known)
+            bad = np.array(cohort.anomalous)[labels[labels >= 0]]
+            row["anomalous"] = float(bad.mean()) if len(bad) else None
+        rows.append(row)
+    return rows
+
+
+def _chance(cohort: Cohort) -> float:
+    return float(np.bincount(cohort.labels).max() / len(cohort.bags))
+
+
+def _table_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for name in METRICS:
+        ours, theirs, spread = [], [], []
+        best = table[f"{name}_mean"].max()
+        for _, row in table.iterrows():
+            mean, std = row[f"{name}_mean"], row[f"{name}_std"]
+            other = table[(table["pooling"] == row["pooling"])
+                          & (table["topology"] != row["topology"])][f"{name}_mean"]  # fmt: skip
+            ours.append({"text": percent(mean, std), "best": mean == best,
+                         "winner": len(other) > 0 and mean > other.iloc[0]})  # fmt: skip
+            paper = PAPER[row["pooling"], row["topology"]].get(name)
+            theirs.append("{:.2f} ± {:.1f}".format(*paper) if paper else "")
+            runs = row[f"{name}_std_runs"]
+            spread.append(f"{100 * runs:.1f}" if np.isfinite(runs) else "–")
+        rows.append({"title": TITLES[name], "ours": ours, "runs": spread,
+                     "paper": theirs if any(theirs) else None})  # fmt: skip
+    return [{"columns": table[["pooling", "topology"]].to_dict("records"), "metrics": rows}]
+
+
+def _patient_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {"pooling": r["pooling"], "topology": r["topology"],
+         **{m: percent(r[f"patient_{m}_mean"], r[f"patient_{m}_std"])
+            for m in ("accuracy", "f1_weighted", "auroc")}}
+        for _, r in table.iterrows()
+    ]  # fmt: skip
+
+
+def _paired_rows(paired: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{**r, "title": TITLES[r["metric"]]} for r in paired.to_dict("records")]
+
+
+def _recall(predictions: pd.DataFrame, cohort: Cohort) -> dict[str, Any]:
+    """Share of each class's test bags that each variant gets right, over folds and runs."""
+    rows = []
+    for (pooling, arm), part in predictions.groupby(["pooling", "topology"], sort=False):
+        right = (part["label"] == part["prediction"]).groupby(part["label"]).mean()
+        rows.append({"pooling": pooling, "topology": arm,
+                     "values": [float(right.get(c, np.nan)) for c in cohort.classes]})  # fmt: skip
+    return {"classes": cohort.classes, "rows": rows}
+
+
+def _ratio(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    on = metrics[metrics["topology"] == "on"]
+    last = on["epoch"].max()
+    return [
+        {"pooling": pooling,
+         "first": part[part["epoch"] == 0]["topo_to_class"].mean(),
+         "last": part[part["epoch"] == last]["topo_to_class"].mean()}
+        for pooling, part in on.groupby("pooling", sort=False)
+    ]  # fmt: skip
+
+
+def energy(
+    options: Options, record: dict[str, Any], results: pd.DataFrame
+) -> dict[str, float | str]:
+    """Wall time, and energy and CO₂ under a stated assumption, as the paper gives its own."""
+    gpu = "cuda" in options.device or (options.device == "auto" and "NVIDIA" in record["machine"])
+    count = options.devices if gpu else max(options.jobs, options.threads, 1)
+    watts = options.watts or (250.0 if gpu else 15.0)
+    seconds = float(record["seconds"])
+    kwh = seconds / 3600 * watts * count / 1000
+    on, off = (results[results["topology"] == arm]["epoch_seconds"].mean() for arm in ("on", "off"))
+    return {
+        "seconds": seconds, "watts": watts, "count": count, "kwh": kwh, "kg": kwh * CARBON,
+        "unit": "GPU" if gpu else "busy CPU core", "carbon": CARBON,
+        "training": float(results["seconds"].sum()),
+        "overhead": float(on / off - 1) if np.isfinite(on) and np.isfinite(off) else float("nan"),
+    }  # fmt: skip

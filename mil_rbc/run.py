@@ -1,0 +1,158 @@
+"""The experiment of the paper with one command: `python -m mil_rbc.run`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mil_rbc import __version__
+from mil_rbc.bags import Cohort
+from mil_rbc.cohort import load
+from mil_rbc.execute import duration, run_trials
+from mil_rbc.files import RunError, command, write_whole
+from mil_rbc.folds import Split, split_hash
+from mil_rbc.options import FREE, Options, parse, plain
+from mil_rbc.store import load_cohort, save_cohort
+from mil_rbc.tables import write_tables
+from mil_rbc.trial import deal_runs, grid
+
+DESCRIPTION = "Train and test every variant of the paper's Table 1 and write a report."
+
+
+def main(argv: list[str]) -> None:
+    """Run the command line."""
+    options, further = parse("python -m mil_rbc.run", DESCRIPTION, argv)
+    run(options, preset=str(further["preset"]), argv=argv)
+
+
+def run(options: Options, preset: str = "", argv: list[str] | None = None) -> None:
+    """Load the cohort, train what is not trained yet, write tables, figures and report."""
+    start = time.monotonic()
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of the processes of a strategy
+    stored = _stored(options)
+    cohort, cohort_file = _cohort(options, first)
+    splits = deal_runs(cohort, options)
+    record = _record(cohort, splits, options, argv or [])
+    if stored is not None:
+        _same_data(options.out, stored["record"], record)
+        record["seconds_before"] = stored["record"].get("seconds", 0.0)
+    if first:
+        _write_config(options, preset, record)
+        size = f"{len(cohort.bags)} bags of {len(set(cohort.patients))} patients"
+        print(f"{options.cohort}: {size}. {cohort.provenance}", file=sys.stderr)
+    trials = grid(options)
+    results = run_trials(trials, splits, options, cohort_file)
+    if not first:
+        return
+    seconds = record.pop("seconds_before", 0.0) + time.monotonic() - start
+    record["seconds"] = round(seconds, 1)
+    _write_config(options, preset, record)
+    said = describe(options, cohort, record)
+    tables = write_tables(
+        options.out, trials, results, list(cohort.classes), cohort.provenance, options, said
+    )
+    from mil_rbc.report import write_report
+
+    write_report(options, cohort, trials, splits, tables, record, said)
+    print((options.out / "table1.md").read_text())
+    print(f"{options.out / 'report.html'} ({duration(time.monotonic() - start)})")
+
+
+def describe(options: Options, cohort: Cohort, record: dict[str, Any]) -> str:
+    """Say in a sentence what was run."""
+    if options.topology == ["off"]:
+        topology = "no topological regularization"
+    else:
+        scale = "÷ √D" if options.scale == "rms" else "as they are"
+        topology = (
+            f"λ = {options.lam:g}, signature loss of convention '{options.convention}' on "
+            f"{record['space']} ({scale})"
+        )
+    chosen = {"paper": "last epoch tested", "nested": "epoch chosen on an inner validation split"}
+    folds = f"{options.folds} folds" if options.folds > 1 else "one split"
+    return (f"{folds} × {options.runs} run{'s' if options.runs > 1 else ''}, {options.epochs} "
+            f"epochs, {chosen[options.protocol]}; {topology}; anomaly-aware pooling of preset "
+            f"'{options.anomaly}'; seed {options.seed}.")  # fmt: skip
+
+
+def _cohort(options: Options, first: bool) -> tuple[Cohort, Path]:
+    path = options.out / "cohort.npz"
+    if options.cohort == "rendered" and path.exists():  # rendering takes longer than reading
+        return load_cohort(path), path
+    extra = dict(options.cohort_options)
+    if options.cohort in ("chula",):  # the source of the cells decides the folds
+        extra.setdefault("folds", options.folds)
+    cohort = load(
+        options.cohort, options.data, seed=options.cohort_seed, size=options.size, **extra
+    )
+    if first:
+        save_cohort(path, cohort)
+    return cohort, path
+
+
+def _record(
+    cohort: Cohort, splits: list[list[Split]], options: Options, argv: list[str]
+) -> dict[str, Any]:
+    import lightning
+    import numpy
+    import sklearn
+    import torch
+
+    from mil_rbc.topology import resolve_space
+
+    return {
+        "command": shlex.join(["python", "-m", "mil_rbc.run", *argv]),
+        "versions": {
+            "mil_rbc": __version__, "torch": str(torch.__version__),
+            "lightning": lightning.__version__, "numpy": numpy.__version__,
+            "scikit-learn": sklearn.__version__, "python": platform.python_version(),
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores"
+                   + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
+        "provenance": cohort.provenance,
+        "classes": list(cohort.classes),
+        "space": resolve_space(options.space, cohort.kind),
+        "data_sha256": cohort.data_hash(),
+        "split_sha256": [split_hash(cohort, s) for s in splits],
+        "seeds": {f"fold{t.fold}-run{t.run}": t.seed(options.seed) for t in grid(options)},
+    }  # fmt: skip
+
+
+def _write_config(options: Options, preset: str, record: dict[str, Any]) -> None:
+    values = {**plain(options), "preset": preset, "record": record}
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+    write_whole(options.out / "config.yaml", text)
+
+
+def _stored(options: Options) -> dict[str, Any] | None:
+    """Settings of an earlier run in the same folder, which this one must go on with."""
+    path = options.out / "config.yaml"
+    if not path.exists():
+        return None
+    stored: dict[str, Any] = yaml.safe_load(path.read_text())
+    for name, value in plain(options).items():
+        if name not in FREE and stored.get(name) != value:
+            raise RunError(
+                f"{options.out} holds a run with --{name} {stored.get(name)}, not {value}: give "
+                f"that, or another --out"
+            )
+    return stored
+
+
+def _same_data(out: Path, stored: dict[str, Any], now: dict[str, Any]) -> None:
+    if stored["data_sha256"] != now["data_sha256"]:
+        raise RunError(f"{out} holds a run on other data than are there now: choose another --out")
+    shared = min(len(stored["split_sha256"]), len(now["split_sha256"]))
+    if stored["split_sha256"][:shared] != now["split_sha256"][:shared]:
+        raise RunError(f"{out} holds a run with other folds: choose another --out")
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

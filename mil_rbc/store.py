@@ -1,0 +1,55 @@
+"""A cohort in one file without pickles, for the processes that train on it."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mil_rbc.bags import Bag, Cohort
+from mil_rbc.files import RunError, write_whole
+
+_FIELDS = ("name", "kind", "classes", "control", "cell_classes", "anomalous", "provenance",
+           "group_by", "standardize", "test_fold")  # fmt: skip
+
+
+def save_cohort(path: Path, cohort: Cohort) -> None:
+    """Write a cohort to an `.npz` file, whole or not at all."""
+    header: dict[str, Any] = {name: getattr(cohort, name) for name in _FIELDS}
+    header["bags"] = [
+        {"bag": b.bag, "patient": b.patient, "label": b.label, "cells": len(b)} for b in cohort.bags
+    ]
+    arrays = {
+        "header": np.array(json.dumps(header)),
+        "instances": np.concatenate([b.instances for b in cohort.bags]),
+        "images": np.concatenate([b.images for b in cohort.bags]),
+    }
+    if all(b.cell_labels is not None for b in cohort.bags):
+        arrays["cell_labels"] = np.concatenate([b.cell_labels for b in cohort.bags])
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_whole(path, buffer.getbuffer())
+
+
+@lru_cache(maxsize=1)
+def load_cohort(path: Path) -> Cohort:
+    """Read what `save_cohort` wrote; the last one is kept for the next trial of this process."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(str(arrays["header"]))
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} cannot be read ({error}): delete it and run again") from error
+    bags, start = [], 0
+    for entry in header.pop("bags"):
+        rows = slice(start, start := start + entry.pop("cells"))
+        known = arrays["cell_labels"][rows] if "cell_labels" in arrays else None
+        bags.append(Bag(**entry, instances=arrays["instances"][rows], images=arrays["images"][rows],
+                        cell_labels=known))  # fmt: skip
+    for name in ("classes", "cell_classes", "anomalous"):
+        header[name] = tuple(header[name])
+    return Cohort(bags=bags, **header)

@@ -1,0 +1,134 @@
+"""The tables of a run: all trials, Table 1 with the paper's numbers, paired comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mil_rbc.files import write_whole
+from mil_rbc.options import Options
+from mil_rbc.pooling import POOLINGS
+from mil_rbc.statistics import METRICS, bootstrap_differences, corrected_t_test
+from mil_rbc.trial import Trial
+
+# Kazeminia et al. 2023, Table 1: (mean, std) in percent over 3 folds × 3 runs.
+PAPER: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
+    (pooling, arm): dict(zip(("accuracy", "f1_weighted", "auroc"), values, strict=True))
+    for pooling, arm, values in (
+        ("average", "off", ((72.25, 7.0), (70.47, 7.4), (89.88, 2.7))),
+        ("average", "on", ((81.29, 2.5), (80.28, 3.1), (93.72, 4.4))),
+        ("anomaly", "off", ((77.85, 3.7), (76.69, 4.0), (89.05, 4.3))),
+        ("anomaly", "on", ((79.50, 1.2), (77.01, 1.8), (90.89, 2.5))),
+        ("attention", "off", ((73.72, 3.8), (72.38, 3.8), (91.58, 3.0))),
+        ("attention", "on", ((77.76, 1.6), (74.69, 1.6), (91.88, 2.5))),
+        ("max", "off", ((64.33, 5.8), (62.96, 5.0), (84.83, 2.8))),
+        ("max", "on", ((71.44, 5.6), (68.77, 5.4), (89.73, 3.1))),
+    )
+}
+TITLES = {"accuracy": "Accuracy", "f1_weighted": "F1 (weighted)", "f1_macro": "F1 (macro)",
+          "balanced_accuracy": "Balanced accuracy", "auroc": "AUROC"}  # fmt: skip
+ARMS = {"off": "without", "on": "with"}
+
+
+def table1(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over folds × runs, and the one over the means of runs."""
+    names = [*METRICS, *(f"patient_{m}" for m in METRICS), "matched", "spearman"]
+    rows: list[dict[str, Any]] = []
+    for pooling in [p for p in POOLINGS if p in set(results["pooling"])]:
+        for arm in [a for a in ARMS if a in set(results["topology"])]:
+            part = results[(results["pooling"] == pooling) & (results["topology"] == arm)]
+            if part.empty:
+                continue
+            row: dict[str, Any] = {"pooling": pooling, "topology": arm, "trials": len(part)}
+            for name in names:
+                row[f"{name}_mean"] = part[name].mean()
+                row[f"{name}_std"] = part[name].std()
+                row[f"{name}_std_runs"] = part.groupby("run")[name].mean().std()
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """With minus without topology, fold by fold and run by run, for each pooling and metric."""
+    rows: list[dict[str, Any]] = []
+    for pooling in [p for p in POOLINGS if p in set(results["pooling"])]:
+        part = results[results["pooling"] == pooling].set_index(["run", "fold", "topology"])
+        if set(part.index.unique("topology")) != {"off", "on"}:
+            continue
+        drawn = bootstrap_differences(predictions[predictions["pooling"] == pooling], classes)
+        for name in METRICS:
+            arms = part[name].unstack("topology")
+            difference = arms["on"] - arms["off"]
+            test = corrected_t_test(
+                difference.tolist(), part["train_bags"].mean(), part["test_bags"].mean()
+            )
+            low, high = np.nanquantile(drawn[name], [0.025, 0.975])
+            rows.append({
+                "pooling": pooling, "metric": name, "pairs": len(difference),
+                "without": arms["off"].mean(), "with": arms["on"].mean(),
+                "difference": difference.mean(), "difference_std": difference.std(),
+                "t": test.t, "p": test.p, "bootstrap_low": low, "bootstrap_high": high,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def percent(mean: float, std: float) -> str:
+    """Write a mean and its deviation in percent, as the paper does."""
+    if not np.isfinite(mean):
+        return "–"
+    return f"{100 * mean:.2f}" + (f" ± {100 * std:.1f}" if np.isfinite(std) else "")
+
+
+def markdown(table: pd.DataFrame, provenance: str, options: Options, said: str) -> str:
+    """Table 1 in the paper's layout, the paper's own numbers beside ours.
+
+    Args:
+        table: what `table1` returns.
+        provenance: what the data are.
+        options: of the run.
+        said: what the run was, in a sentence.
+    """
+    columns = [(str(r["pooling"]), str(r["topology"])) for _, r in table.iterrows()]
+    values = {(r["pooling"], r["topology"]): r for _, r in table.iterrows()}
+    head = [f"{pooling}, {ARMS[arm]}" for pooling, arm in columns]
+    lines = [
+        f"# Table 1: {options.cohort}", "",
+        provenance, "", said, "",
+        "| | " + " | ".join(head) + " |", "|---" * (len(columns) + 1) + "|",
+    ]  # fmt: skip
+    for name in METRICS:
+        cells = [percent(values[c][f"{name}_mean"], values[c][f"{name}_std"]) for c in columns]
+        lines.append(f"| {TITLES[name]} | " + " | ".join(cells) + " |")
+        if name in PAPER[columns[0]]:
+            theirs = ["{:.2f} ± {:.1f}".format(*PAPER[c][name]) for c in columns]
+            lines.append(f"| *paper, its own patients* | {' | '.join(theirs)} |")
+    lines += ["", "Mean ± standard deviation over folds × runs, in percent; *with* and *without* "
+              "topological regularization. The paper's numbers are from 71 patients whose images "
+              "are not public; they stand here for orientation only.", ""]  # fmt: skip
+    return "\n".join(lines)
+
+
+def gather(out: Path, trials: list[Trial], name: str) -> pd.DataFrame:
+    """Read one CSV of every trial into one table."""
+    frames = [pd.read_csv(out / "trials" / t.name / name, keep_default_na=True) for t in trials]
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_tables(
+    out: Path, trials: list[Trial], results: list[dict[str, Any]], classes: list[str],
+    provenance: str, options: Options, said: str,
+) -> dict[str, pd.DataFrame]:  # fmt: skip
+    """Write results.csv, predictions.csv, instances.csv, table1.csv, table1.md and paired.csv."""
+    frame = pd.DataFrame(results).drop(columns="key", errors="ignore")
+    predictions = gather(out, trials, "predictions.csv")
+    tables = {"results": frame, "predictions": predictions, "table1": table1(frame)}
+    if options.instances:
+        tables["instances"] = gather(out, trials, "instances.csv")
+    tables["paired"] = paired(frame, predictions, classes)
+    for name, table in tables.items():
+        write_whole(out / f"{name}.csv", table.to_csv(index=False))
+    write_whole(out / "table1.md", markdown(tables["table1"], provenance, options, said))
+    return tables

@@ -1,0 +1,106 @@
+"""The topology term: what A^X is measured on, cached per bag, and the regularizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from skimage.feature import hog
+from torch import Tensor, nn
+
+import torchtopo
+from mil_rbc.bags import Kind
+from mil_rbc.files import RunError
+from mil_rbc.model import to_unit
+
+Space = Literal["auto", "images", "roi", "features"]
+Scale = Literal["none", "rms"]
+Convention = Literal["paper", "topoae", "mil", "torch_topological"]
+
+
+class InputSpace(NamedTuple):
+    """The image space of one bag: constant, so measured once.
+
+    Attributes:
+        distances: A^X, (N, N) float32.
+        pairs: π^X, (N-1, 2) int64.
+    """
+
+    distances: Tensor
+    pairs: Tensor
+
+    def to(self, device: torch.device) -> InputSpace:
+        """The same on another device."""
+        return InputSpace(self.distances.to(device), self.pairs.to(device))
+
+
+def input_space(points: Tensor, scale: Scale) -> InputSpace:
+    """Measure A^X and π^X of a bag's points (N, D) by direct differences."""
+    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    if scale == "rms":
+        distances = distances / points.shape[1] ** 0.5
+    return InputSpace(distances, torchtopo.vietoris_rips_pairs(distances, metric="precomputed"))
+
+
+def resolve_space(space: Space, kind: Kind) -> Space:
+    """Say which space `"auto"` means, or that the instances do not have the one asked for."""
+    natural: dict[Kind, Space] = {"crop": "images", "roi": "roi", "vector": "features"}
+    if space == "auto":
+        return natural[kind]
+    if space != natural[kind] and (space != "features" or kind == "vector"):
+        raise RunError(
+            f"A^X cannot be measured on {space!r}: the instances are of kind {kind!r}; use --space "
+            f"{natural[kind]}{'' if kind == 'vector' else ' or features'}"
+        )
+    return space
+
+
+def points_of(
+    instances: Tensor, kind: Kind, space: Space, standardize: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Points (N, D) float32 on which A^X is measured.
+
+    `images`: crops in [0, 1], flattened, so a distance is in units of grey levels times √pixels.
+    `roi`: RoI features, flattened. `features`: vectors standardised as the encoder sees them; of
+    crops, histograms of oriented gradients; of RoI features, their mean over the 14×14 places.
+    """
+    if kind == "vector":
+        return standardize(instances).float()
+    if space == "features" and kind == "crop":
+        described = [hog(x, pixels_per_cell=(16, 16)) for x in to_unit(instances).cpu().numpy()]
+        return torch.from_numpy(np.stack(described).astype(np.float32))
+    if space == "features":
+        return to_unit(instances).mean((-1, -2))
+    return to_unit(instances).flatten(1)
+
+
+class Regularizer(nn.Module):
+    """λ times the topological signature loss between a bag's image space and its latents.
+
+    Args:
+        convention: which loss of that name; see `torchtopo.signature_loss`. λ means nothing
+            without it.
+
+    Shape:
+        space of one bag of N cells, latents (N, F) → loss (), without λ, and the number of matched
+        pairs (), the edges that π^X and π^Z share.
+
+    Source: paper, Eq. 1–3.
+    """
+
+    def __init__(self, convention: Convention) -> None:
+        super().__init__()
+        self.signature = torchtopo.nn.SignatureLoss(convention=convention, metric_x="precomputed")
+
+    def forward(self, space: InputSpace, latents: Tensor) -> tuple[Tensor, Tensor]:
+        loss: Tensor = self.signature(space.distances, latents, pairs_x=space.pairs)
+        return loss, matched(space, latents)
+
+
+@torch.no_grad()
+def matched(space: InputSpace, latents: Tensor) -> Tensor:
+    """Number of pairs that image space and latents (N, F) have in common."""
+    pairs_z = torchtopo.vietoris_rips_pairs(latents.detach().float())
+    return torchtopo.matched_pairs(space.pairs, pairs_z)
