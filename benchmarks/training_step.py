@@ -145,7 +145,7 @@ def sentence(result: dict[str, Any]) -> str:
 
 
 def plot(result: dict[str, Any], out: Path) -> None:
-    """Bars of time by shape, and of peak memory at the largest."""
+    """Time of a step by batch shape, one mark for each recipe."""
     rows = [r for r in result["rows"] if r["times"]]
     names = [n for n in RECIPES if any(n in r["times"] for r in rows)]
     colours = {
@@ -155,14 +155,17 @@ def plot(result: dict[str, Any], out: Path) -> None:
         "torch + scipy csgraph": "#E69F00", "torch + Python Kruskal": "#56B4E9",
     }  # fmt: skip
     figure, axes = plt.subplots(figsize=(10, 4.8))
-    width = 0.85 / len(names)
     for k, name in enumerate(names):
         at = [i for i, r in enumerate(rows) if name in r["times"]]
-        axes.bar(
-            [i + (k - len(names) / 2 + 0.5) * width for i in at],
+        axes.plot(
+            [i + 0.09 * (k - len(names) / 2 + 0.5) for i in at],
             [rows[i]["times"][name]["median_ms"] for i in at],
-            width, color=colours[name], label=name, edgecolor="white",
+            linestyle="none", marker="osDXvP^*"[k % 8], color=colours[name], label=name,
+            markersize=11, markeredgecolor="white",
         )  # fmt: skip
+    for i in range(len(rows) - 1):
+        axes.axvline(i + 0.5, color="#CCCCCC", linewidth=1)
+    axes.grid(axis="x", visible=False)
     axes.set(
         yscale="log", ylabel="forward + backward, ms",
         xlabel="bags × points (X 512-d, Z 64-d)",
