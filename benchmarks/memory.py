@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def peak_mb(recipe: str, shape: Sequence[int], dims: Sequence[int] = (512, 64)) -> float:
@@ -20,6 +21,7 @@ def peak_mb(recipe: str, shape: Sequence[int], dims: Sequence[int] = (512, 64)) 
     out = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", argument],
         check=True, capture_output=True, text=True,
+        cwd=Path(__file__).resolve().parents[1],
     )  # fmt: skip
     return float(out.stdout)
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+# Benchmarks are no part of the package; appended, so that an installed torchtopo wins.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 pytest.importorskip("matplotlib")
 from benchmarks import __main__ as command
 from benchmarks import data, harness, peers, recipes, speed_table

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 pytest.importorskip("matplotlib")
-tables = pytest.importorskip("benchmarks.tables")
+from benchmarks import tables
 
 MARKED_DOCUMENTS = [
     path
