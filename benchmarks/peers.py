@@ -227,6 +227,26 @@ def quitefastmst_points(batch: Tensor) -> Job:
     return _each(_float32(batch), quitefastmst.mst_euclid, lambda out: out[0])
 
 
+def scipy_delaunay_points(batch: Tensor) -> Job:
+    """scipy's Delaunay edges, which hold the tree, then its csgraph tree: the plane's classic."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    from scipy.spatial import Delaunay
+
+    if batch.shape[-1] > 3:
+        raise NotImplementedError("the Delaunay complex explodes in higher dimensions")
+
+    def one(x: NDArray[Any]) -> Any:
+        corners = Delaunay(x).simplices
+        sides = np.triu_indices(corners.shape[1], 1)
+        ends = np.sort(corners[:, np.stack(sides, 1)].reshape(-1, 2), axis=1)
+        i, j = np.unique(ends, axis=0).T
+        lengths = np.linalg.norm(x[i] - x[j], axis=1)
+        return minimum_spanning_tree(coo_array((lengths, (i, j)), shape=(len(x), len(x))).tocsr())
+
+    return _each(_float64(batch), one, lambda tree: tree.data)
+
+
 def torch_topological_points(batch: Tensor) -> Job:
     """torch-topological from points, with its pairing, one thread."""
     from torch_topological.nn import VietorisRipsComplex
@@ -244,6 +264,7 @@ POINTS: dict[str, Peer] = {
     "GUDHI RipsPersistence": gudhi_rips_points,
     "scipy linkage": scipy_linkage_points,
     "hdbscan core": hdbscan_points,
+    "scipy Delaunay": scipy_delaunay_points,
     "quitefastmst": quitefastmst_points,
     "torch-topological": torch_topological_points,
 }
@@ -272,7 +293,10 @@ def disagreement(got: Deaths, expected: Deaths, rtol: float = 1e-5) -> str | Non
 
 
 def jobs(peers: dict[str, Peer], batch: Tensor) -> tuple[dict[str, Job], dict[str, str]]:
-    """The jobs of the installed peers on a batch, and why each of the others is skipped."""
+    """The jobs of the installed peers on a batch, and why each of the others is skipped.
+
+    A peer that is not made for the batch says so with ``NotImplementedError`` and is left out.
+    """
     ready: dict[str, Job] = {}
     skipped: dict[str, str] = {}
     for name, peer in peers.items():
@@ -280,6 +304,8 @@ def jobs(peers: dict[str, Peer], batch: Tensor) -> tuple[dict[str, Job], dict[st
             ready[name] = peer(batch)
         except ImportError as error:
             skipped[name] = f"not installed ({error.name})"
+        except NotImplementedError:
+            continue
     return ready, skipped
 
 

@@ -22,8 +22,9 @@ COLOURS = {
     "hdbscan core": "#009E73",
     "torch-topological": "#CC79A7",
     "quitefastmst": "#7A7A00",
+    "scipy Delaunay": "#882255",
 }
-MARKERS = dict(zip(COLOURS, "oXsvdPp^D*", strict=True))
+MARKERS = dict(zip(COLOURS, "oXsvdPp^D*h", strict=True))
 FLOOR: dict[str, Any] = {"color": "#888888", "linestyle": "--", "linewidth": 1.6}
 
 plt.rcParams.update(
