@@ -49,7 +49,7 @@ class Bag:
                 f"bag {self.bag!r} of patient {self.patient!r} has no cells: remove the sample or "
                 f"give it images in which cells are found"
             )
-        named = {"images": self.images}
+        named: dict[str, NDArray[Any]] = {"images": self.images}
         if self.cell_labels is not None:
             named["cell_labels"] = self.cell_labels
         for name, values in named.items():

@@ -110,7 +110,7 @@ def _assign(
         patients_in, class_bags_in = np.zeros(folds, np.int64), np.zeros(folds, np.int64)
         for patient in patients:
             load = (patients_in, class_bags_in, np.zeros(folds) if allow_few else bags_in)
-            fold = min(range(folds), key=lambda f: tuple(int(part[f]) for part in load))  # noqa: B023
+            fold = min(range(folds), key=lambda f: tuple(int(part[f]) for part in load))
             fold_of[patient] = fold
             patients_in[fold] += 1
             class_bags_in[fold] += sizes[patient]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mil_rbc.bags import Bag, Cohort, DataError
 from mil_rbc.cohort.reading import need_folder
@@ -38,7 +39,9 @@ def load(name: str, data: Path | None) -> Cohort:
         DataError: if the file is missing, has another width or a bag with two labels.
     """
     folder = need_folder(data, name, f"{name}.csv or {name}.csv.gz")
-    found = [path for suffix in ("csv", "csv.gz") if (path := folder / f"{name}.{suffix}").is_file()]
+    found = [
+        path for suffix in ("csv", "csv.gz") if (path := folder / f"{name}.{suffix}").is_file()
+    ]
     if not found:
         raise DataError(f"{folder} has neither {name}.csv nor {name}.csv.gz: see docs/cohorts.md")
     table = _numbers(found[0])
@@ -50,9 +53,7 @@ def load(name: str, data: Path | None) -> Cohort:
             f"label, bag id and {WIDTHS[name]} features; remove the others"
         )
     if _last_is_label(table):
-        raise DataError(
-            f"{found[0]}: the last feature column is the label; use a file without it"
-        )
+        raise DataError(f"{found[0]}: the last feature column is the label; use a file without it")
     bags = []
     ids = table[:, 1].astype(np.int64)
     for number in dict.fromkeys(ids.tolist()):
@@ -77,14 +78,14 @@ def load(name: str, data: Path | None) -> Cohort:
     )
 
 
-def _numbers(path: Path) -> np.ndarray:
+def _numbers(path: Path) -> NDArray[np.float64]:
     try:
         table = pd.read_csv(path, header=None).to_numpy()
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         said = " ".join(str(error).split())
         raise DataError(f"{path} cannot be read ({said}): download it again") from error
     try:
-        numbers = table.astype(np.float64)
+        numbers = np.asarray(table, dtype=np.float64)
     except ValueError as error:
         raise DataError(
             f"{path} has values that are no numbers: it must have no header and only numbers"
@@ -96,7 +97,7 @@ def _numbers(path: Path) -> np.ndarray:
     return numbers
 
 
-def _last_is_label(table: np.ndarray) -> bool:
+def _last_is_label(table: NDArray[np.float64]) -> bool:
     last, label = table[:, -1], table[:, 0] > 0
     if np.ptp(last) == 0 or table.shape[1] < 3:
         return False

@@ -16,8 +16,8 @@ from skimage.filters import threshold_otsu
 from mil_rbc.bags import Bag, Cohort, DataError
 from mil_rbc.cohort.crops import SIDE
 from mil_rbc.cohort.light import absorbance
-from mil_rbc.cohort.recipe import RECIPES, Disease, Recipe, Sample, Size, plan
 from mil_rbc.cohort.reading import list_images, need_folder, read_image
+from mil_rbc.cohort.recipe import RECIPES, Disease, Recipe, Sample, Size, plan
 
 CELL_CLASSES = (
     "normal", "macrocyte", "microcyte", "spherocyte", "target", "stomatocyte", "ovalocyte",
@@ -31,8 +31,8 @@ SHOWS: tuple[tuple[str, dict[str, float], float], ...] = (
     ("stomatocytic mix", {"stomatocyte": 4, "ovalocyte": 1, "burr": 1}, 0.25),
     ("spherocytic mix", {"spherocyte": 5, "microcyte": 2}, 0.25),
 )
-"""Class, its anomalous cells and their mean share. Elliptocytes (all from one smear) and `other` are
-left out: no split could separate such cells from their smear."""
+"""Class, its anomalous cells and their mean share. `other` is left out, and so are elliptocytes,
+which are all from one smear: no split could tell such cells from their smear."""
 
 JUMP = 6.0
 """A change of background colour by more than this, of 255, starts a new smear."""
@@ -171,7 +171,8 @@ def _fields(folder: Path) -> list[_Field]:
         light = np.percentile(image[::4, ::4].reshape(-1, 3), 80, axis=0)
         half = SIDE // 2
         low, high = centres - half, centres + half
-        usable = (low >= 0).all(axis=1) & (high <= (image.shape[1], image.shape[0])).all(axis=1)
+        size = (image.shape[1], image.shape[0])
+        usable = np.asarray(((low >= 0) & (high <= size)).all(axis=1))
         fields.append(_Field(path, centres, classes, usable, light))
     return fields
 

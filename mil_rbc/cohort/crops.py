@@ -15,7 +15,8 @@ def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if image.ndim == 2:
         return image
     weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    return np.round(image[..., :3].astype(np.float32) @ weights).astype(np.uint8)
+    luminance = image[..., :3].astype(np.float32) @ weights
+    return np.asarray(np.rint(luminance), dtype=np.uint8)
 
 
 def stretch(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -23,7 +24,7 @@ def stretch(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     low = crops.min(axis=(1, 2), keepdims=True).astype(np.float32)
     high = crops.max(axis=(1, 2), keepdims=True).astype(np.float32)
     scaled = (crops - low) / np.maximum(high - low, 1.0) * 255.0
-    return np.round(scaled).astype(np.uint8)
+    return np.asarray(np.rint(scaled), dtype=np.uint8)
 
 
 def inside(boxes: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from mil_rbc.bags import Bag, Cohort, DataError
 from mil_rbc.cohort.crops import SIDE
-from mil_rbc.cohort.recipe import Size
 from mil_rbc.cohort.reading import need_folder
+from mil_rbc.cohort.recipe import Size
 
 CLASSES = ("neither", "8", "9", "8 and 9")
 WITNESSES = ((), (8,), (9,), (8, 9))
@@ -58,7 +58,9 @@ def load(
     fold: dict[str, int] = {}
     for stream, (part, count) in enumerate(numbers.items()):
         if count < len(CLASSES):
-            raise DataError(f"cohort 'mnist': {count} bags cannot show 4 classes; ask for 4 or more")
+            raise DataError(
+                f"cohort 'mnist': {count} bags cannot show 4 classes; ask for 4 or more"
+            )
         digits = _idx(folder, f"{part}-images-idx3-ubyte")
         labels = _idx(folder, f"{part}-labels-idx1-ubyte")
         if len(digits) != len(labels):
@@ -96,15 +98,15 @@ def _draw(
     bags = []
     for number in range(count):
         label = number % len(CLASSES)
-        chosen = [
-            index for digit in WITNESSES[label] for index in stock[digit].take(rng.integers(1, 4))
-        ]
+        chosen: list[int] = []
+        for digit in WITNESSES[label]:
+            chosen += stock[digit].take(int(rng.integers(1, 4)))
         length = max(6, round(rng.normal(mean, spread)))
-        chosen = rng.permutation(chosen + others.take(length - len(chosen)))
+        drawn = rng.permutation(chosen + others.take(length - len(chosen)))
         name = f"{part}-{number + 1:04d}"
-        crops = np.stack([_enlarge(digits[i]) for i in chosen])
-        names = np.array([f"{part}-digit-{i}" for i in chosen])
-        bags.append(Bag(name, name, label, crops, names, labels[chosen].astype(np.int64)))
+        crops = np.stack([_enlarge(digits[i]) for i in drawn])
+        names = np.array([f"{part}-digit-{i}" for i in drawn])
+        bags.append(Bag(name, name, label, crops, names, labels[drawn].astype(np.int64)))
     return bags
 
 

@@ -86,7 +86,9 @@ def _sickle(u: Array, v: Array, rng: np.random.Generator) -> Array:
 
 def _target(u: Array, v: Array, rng: np.random.Generator) -> Array:
     n = len(u)
-    rho2 = (u**2 + v**2) / (_between(rng, 0.95, 1.15, n) * _outline(np.arctan2(v, u), rng, 0.05)) ** 2
+    rho2 = (u**2 + v**2) / (
+        _between(rng, 0.95, 1.15, n) * _outline(np.arctan2(v, u), rng, 0.05)
+    ) ** 2
     bull = _between(rng, 0.45, 0.8, n) * np.exp(-rho2 / _between(rng, 0.03, 0.08, n))
     return 0.85 * _evans_fung(rho2, 1.0) + bull
 
@@ -95,9 +97,7 @@ def _stomatocyte(u: Array, v: Array, rng: np.random.Generator) -> Array:
     n = len(u)
     rho2 = (u**2 + v**2) / (0.95 * _outline(np.arctan2(v, u), rng, 0.04)) ** 2
     dome = _evans_fung(rho2, 0.0)
-    slit = np.exp(
-        -((u / _between(rng, 0.4, 0.65, n)) ** 4) - (v / _between(rng, 0.1, 0.2, n)) ** 2
-    )
+    slit = np.exp(-((u / _between(rng, 0.4, 0.65, n)) ** 4) - (v / _between(rng, 0.1, 0.2, n)) ** 2)
     return dome * (1.0 - _between(rng, 0.5, 0.85, n) * slit)
 
 
@@ -127,7 +127,9 @@ def _elliptocyte(u: Array, v: Array, rng: np.random.Generator) -> Array:
     n = len(u)
     stretch = _between(rng, 1.18, 1.5, n)
     rho2 = (u / stretch) ** 2 + (v * stretch) ** 2
-    return _evans_fung(rho2 / _outline(np.arctan2(v, u), rng, 0.03) ** 2, _between(rng, 0.2, 0.9, n))
+    return _evans_fung(
+        rho2 / _outline(np.arctan2(v, u), rng, 0.03) ** 2, _between(rng, 0.2, 0.9, n)
+    )
 
 
 def _schistocyte(u: Array, v: Array, rng: np.random.Generator) -> Array:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from mil_rbc.bags import Bag, Cohort, DataError
 from mil_rbc.cohort.crops import SIDE, grey
-from mil_rbc.cohort.recipe import Size
 from mil_rbc.cohort.reading import list_images, need_folder, read_image
+from mil_rbc.cohort.recipe import Size
 
 CELLS = 60
 FOLDERS = ("Uninfected", "Parasitized")
@@ -144,12 +144,12 @@ def normalise(pixels: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     for image in pixels:
         whole = image.max(axis=2) > 8
         small = Image.fromarray(grey(image)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        mask = Image.fromarray(whole.astype(np.uint8) * 255).resize((SIDE, SIDE))
+        outline = Image.fromarray(whole.astype(np.uint8) * 255).resize((SIDE, SIDE))
         crops.append(np.asarray(small, dtype=np.float32))
-        inside.append(np.asarray(mask) > 250)
+        inside.append(np.asarray(outline) > 250)
     stack, mask = np.stack(crops), np.stack(inside)
     if not mask.any():
         return np.full(stack.shape, 128, dtype=np.uint8)
     mean, spread = stack[mask].mean(), max(float(stack[mask].std()), 1e-6)
     scaled = np.where(mask, 128 + 32 * (stack - mean) / spread, 128)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)

@@ -110,7 +110,9 @@ def plan(recipe: Recipe, seed: int) -> list[Sample]:
     for (label, patient), n_images in zip(owners, images, strict=True):
         disease = recipe.diseases[label]
         if patient not in habit:
-            habit[patient] = _vary(disease.witness_rate, _weights(disease), recipe.patient_spread, rng)
+            habit[patient] = _vary(
+                disease.witness_rate, _weights(disease), recipe.patient_spread, rng
+            )
         rate, weights = _vary(*habit[patient], recipe.sample_spread, rng)
         names = np.array([recipe.normal, *disease.anomalies])
         mixture = np.concatenate([[1.0 - rate], rate * weights])
@@ -128,7 +130,7 @@ def plan(recipe: Recipe, seed: int) -> list[Sample]:
 
 def _weights(disease: Disease) -> NDArray[np.float64]:
     weights = np.array(list(disease.anomalies.values()), dtype=np.float64)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def _vary(
@@ -141,9 +143,7 @@ def _vary(
     return float(1 / (1 + np.exp(-logit))), varied
 
 
-def _share(
-    total: int, n: int, low: int, high: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _share(total: int, n: int, low: int, high: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Share `total` among `n`, each at least `low` and at most `high`."""
     if not n * low <= total <= n * high:
         raise DataError(
@@ -156,13 +156,15 @@ def _share(
     return counts
 
 
-def _five(
-    patients: tuple[int, ...], samples: tuple[int, ...]
-) -> tuple[Disease, ...]:
+def _five(patients: tuple[int, ...], samples: tuple[int, ...]) -> tuple[Disease, ...]:
     """The paper's five classes; which cells they show follows textbook haematology."""
     shows: list[tuple[str, dict[str, float], float]] = [
         ("control", {"echinocyte": 3, "elliptocyte": 2, "stomatocyte": 1, "target": 1}, 0.06),
-        ("sickle cell disease", {"sickle": 5, "target": 3, "elliptocyte": 2, "schistocyte": 1}, 0.20),
+        (
+            "sickle cell disease",
+            {"sickle": 5, "target": 3, "elliptocyte": 2, "schistocyte": 1},
+            0.20,
+        ),
         ("thalassemia", {"target": 4, "teardrop": 3, "schistocyte": 3, "elliptocyte": 1}, 0.25),
         ("hereditary xerocytosis", {"stomatocyte": 4, "echinocyte": 3, "target": 3}, 0.20),
         ("hereditary spherocytosis", {"spherocyte": 6, "stomatocyte": 2, "schistocyte": 1}, 0.20),

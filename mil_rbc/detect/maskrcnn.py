@@ -114,14 +114,15 @@ class MaskRCNN:
         """Read a detector from a file that `save` wrote.
 
         Raises:
-            RunError: if the file is missing, damaged, or of another version.
-            DataError: if it holds something else.
+            RunError: if the file is damaged or of another version.
+            DataError: if it is missing or holds something else.
         """
+        remedy = "make one with 'python -m mil_rbc.detect train --out FILE'"
+        if not path.is_file():
+            raise DataError(f"there are no weights {path}: {remedy}")
         state = load_checkpoint(path, device)
         if "architecture" not in state:
-            raise DataError(
-                f"{path} is no detector: make one with 'python -m mil_rbc.detect train --out FILE'"
-            )
+            raise DataError(f"{path} holds no detector: {remedy}")
         architecture = Architecture(**state["architecture"])
         network = build(architecture)
         network.load_state_dict(state["network"])
@@ -164,7 +165,7 @@ class MaskRCNN:
     def roi_features(
         self, image: NDArray[np.uint8], boxes: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Features `(n, 256, 14, 14)` float32 of `(n, 4)` boxes: RoIAlign over the pyramid's levels.
+        """RoIAlign over the pyramid's levels: `(n, 256, 14, 14)` float32 for `(n, 4)` boxes.
 
         The network sees the image resized, so the boxes are brought to its coordinates first.
         """

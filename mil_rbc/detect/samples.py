@@ -138,8 +138,8 @@ def find_cells(sample: ImageSet, detector: Detector, *, roi: bool = False) -> Ce
             features.append(detector.roi_features(image, found).astype(np.float16))
     if not names:
         raise DataError(
-            f"sample {sample.name!r}: no whole cell was found in its {len(sample.images)} image(s), "
-            f"the first being {sample.images[0][0]}; remove the sample or replace its images"
+            f"sample {sample.name!r}: no whole cell was found in {len(sample.images)} image(s), "
+            f"such as {sample.images[0][0]}; remove the sample or replace its images"
         )
     return Cells(
         crops=np.concatenate(crops),
