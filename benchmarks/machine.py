@@ -19,12 +19,11 @@ PEERS = (
 
 def describe() -> dict[str, Any]:
     """CPU model, cores, instruction sets, memory and versions, ready for a results file."""
-    config = torchtopo.show_config() or {}
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "simd": simd(),
-        "isa_used": config.get("isa", "unknown"),
+        "isa_used": isa_used(),
         "memory_gb": memory_gb(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -32,6 +31,15 @@ def describe() -> dict[str, Any]:
         "torchtopo": torchtopo.__version__,
         "peers": {name: version(name) for name in PEERS},
     }
+
+
+def isa_used() -> str:
+    """The instruction set that torchtopo's kernels chose, from what it says of itself."""
+    for line in torchtopo.show_config().splitlines():
+        name, _, value = line.partition(": ")
+        if name == "instruction set":
+            return value.split(" ")[0]
+    return "unknown"
 
 
 def version(distribution: str) -> str:

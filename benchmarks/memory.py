@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 
 def peak_mb(recipe: str, shape: Sequence[int], dims: Sequence[int] = (512, 64)) -> float:
@@ -20,9 +19,11 @@ def peak_mb(recipe: str, shape: Sequence[int], dims: Sequence[int] = (512, 64)) 
     argument = json.dumps([recipe, list(shape), list(dims)])
     out = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory", argument],
-        check=True, capture_output=True, text=True,
-        cwd=Path(__file__).resolve().parents[1],
-    )  # fmt: skip
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
     return float(out.stdout)
 
 
