@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _C, _bags
+from torchtopo import _C, _bags, _generic
 from torchtopo._bags import POINT_METRICS
 
 _PRECOMPUTED = 4
@@ -95,6 +95,8 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     *batch, n, d = points.shape
     m = pairs.shape[-2]
     _check_vertices(pairs, n)
+    if metric == "precomputed":
+        return _generic.pair_distances(points, pairs, metric)
     values, dtype = _contiguous(points)
     edges = pairs.contiguous()
     out = torch.empty((*batch, m), dtype=values.dtype)

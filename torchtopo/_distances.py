@@ -59,10 +59,6 @@ def pair_distances(
 
 def lengths_of(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """`pair_distances` before rounding to a half type."""
-    if metric == "precomputed":
-        _bags.check_points(points, metric)
-        _bags.check_pairs(points, pairs)
-        return matrix_entries(points, pairs).to(_measured_dtype(points))
     return with_gradient(_measure(points, pairs, metric), points, pairs, metric)
 
 
@@ -72,7 +68,8 @@ def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) ->
     if not transformed and not (points.requires_grad and torch.is_grad_enabled()):
         return values
     if metric == "precomputed":
-        return matrix_entries(points, pairs).to(values.dtype)
+        entries = matrix_entries(points, pairs).to(values.dtype)
+        return torch.where(pairs[..., 0] < 0, values, entries)
     if not transformed and points.is_cpu and not torch.compiler.is_compiling():
         result: Tensor = _PairDistances.apply(values, points, pairs, metric)
         return result
@@ -86,10 +83,6 @@ def result_dtype(points: Tensor) -> torch.dtype:
     if torch.is_autocast_enabled(points.device.type):
         return torch.float32
     return points.dtype
-
-
-def _measured_dtype(points: Tensor) -> torch.dtype:
-    return torch.float64 if points.dtype == torch.float64 else torch.float32
 
 
 def _traced(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchtopo import _bags
-from torchtopo._metric import pair_lengths, row_distances
+from torchtopo._metric import matrix_entries, pair_lengths, row_distances
 
 # Rows are measured in blocks of at most about this many differences.
 _BLOCK = 1 << 24
@@ -20,8 +20,13 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
     padding = pairs[..., 0] < 0
-    lengths = pair_lengths(points.detach(), pairs, metric, padding).masked_fill(padding, 0.0)
-    return lengths.to(torch.float64 if points.dtype == torch.float64 else torch.float32)
+    if metric == "precomputed":
+        lengths = matrix_entries(points.detach(), pairs)
+    else:
+        lengths = pair_lengths(points.detach(), pairs, metric, padding)
+    return lengths.masked_fill(padding, 0.0).to(
+        torch.float64 if points.dtype == torch.float64 else torch.float32
+    )
 
 
 def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:

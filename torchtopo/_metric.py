@@ -30,17 +30,17 @@ def pair_lengths(points: Tensor, pairs: Tensor, metric: str, left_out: Tensor) -
 
 
 def matrix_entries(distances: Tensor, pairs: Tensor) -> Tensor:
-    """Entries `(*B, M)` of `distances (*B, N, N)` at `pairs`, from the half i < j; padding is 0."""
+    """Entries `(*B, M)` of `distances (*B, N, N)` at `pairs`, from the half i < j.
+
+    Where a pair is padding the entry is some other one, for the caller to replace.
+    """
     n = distances.shape[-1]
     flat = distances.reshape(-1)
     start = torch.arange(0, flat.shape[0], n * n, device=flat.device)
     i, j = pairs.aminmax(dim=-1)
-    padding = i < 0
-    index = (i * n + j + start.reshape(*distances.shape[:-2], 1)).masked_fill(padding, 0)
-    if pairs.is_cuda:
-        index = index.clamp(max=flat.shape[0] - 1)
-    entries = flat.index_select(0, index.reshape(-1)).reshape(index.shape)
-    return torch.where(padding, 0.0, entries)
+    index = i * n + j + start.reshape(*distances.shape[:-2], 1)
+    index = index.clamp(0, flat.shape[0] - 1)
+    return flat.index_select(0, index.reshape(-1)).reshape(index.shape)
 
 
 def row_distances(points: Tensor, rows: slice, metric: str) -> Tensor:

@@ -31,7 +31,7 @@ class SignatureLoss(nn.Module):
         >>> loss = torchtopo.nn.SignatureLoss("topoae")
         >>> x, z = torch.rand(8, 32, 10), torch.rand(8, 32, 2, requires_grad=True)
         >>> loss(x, z).backward()
-        >>> float(loss.z_scale)
+        >>> loss.z_scale.item()
         1.0
     """
 

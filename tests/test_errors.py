@@ -1,0 +1,325 @@
+"""What bad input gets: the exception, and a sentence that names the thing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import torchtopo
+from torchtopo import _ops
+
+CLOUD = torch.rand(2, 5, 3)
+PACKED = torch.rand(9, 3)
+PAIRS = torch.tensor([[[0, 1], [1, 4]]] * 2)
+NAN_CLOUD = torch.rand(2, 3, 5, 3)
+NAN_CLOUD[1, 2, 4, 0] = torch.nan
+
+
+def ints(*values: int) -> torch.Tensor:
+    return torch.tensor(values)
+
+
+CASES = {
+    # shapes
+    "no points": (lambda: torchtopo.deaths(torch.rand(2, 0, 3)), ValueError, r"\(2, 0, 3\).*N = 0"),
+    "no coordinates": (lambda: torchtopo.deaths(torch.rand(2, 4, 0)), ValueError, "D = 0"),
+    "one dimension": (lambda: torchtopo.deaths(torch.rand(4)), ValueError, r"\(4,\)"),
+    "not square": (
+        lambda: torchtopo.minimum_spanning_tree(torch.rand(2, 4, 5)),
+        ValueError,
+        r"distances must be square.*\(2, 4, 5\)",
+    ),
+    "not square, precomputed": (
+        lambda: torchtopo.deaths(torch.rand(4, 5), metric="precomputed"),
+        ValueError,
+        r"\(4, 5\)",
+    ),
+    "pairs of another batch": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS[0]),
+        ValueError,
+        r"\(2, 5, 3\).*\(2, 2\)",
+    ),
+    "pairs of three": (
+        lambda: torchtopo.pair_distances(CLOUD, torch.zeros(2, 4, 3, dtype=torch.int64)),
+        ValueError,
+        r"\(2, 4, 3\)",
+    ),
+    "lengths of another batch": (
+        lambda: torchtopo.deaths(CLOUD, lengths=ints(5, 5, 5)),
+        ValueError,
+        r"\(2,\).*\(2, 5, 3\).*\(3,\)",
+    ),
+    "bags that differ": (
+        lambda: torchtopo.signature_loss(CLOUD, torch.rand(2, 4, 2)),
+        ValueError,
+        r"\(2, 5, 3\) and \(2, 4, 2\)",
+    ),
+    "pairs_x too few": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, pairs_x=PAIRS),
+        ValueError,
+        r"pairs_x must hold the 4 pairs.*\(2, 2, 2\)",
+    ),
+    "packed with batch": (
+        lambda: torchtopo.deaths(CLOUD, cu_seqlens=ints(0, 5)),
+        ValueError,
+        r"\(T, D\).*\(2, 5, 3\) and \(2,\)",
+    ),
+    "more bags than rows": (
+        lambda: torchtopo.deaths(PACKED[:1], cu_seqlens=ints(0, 1, 1)),
+        ValueError,
+        "more bags",
+    ),
+    "packed distances": (
+        lambda: torchtopo.deaths(torch.rand(4, 4), metric="precomputed", cu_seqlens=ints(0, 4)),
+        ValueError,
+        "not distance matrices",
+    ),
+    "both kinds of ragged": (
+        lambda: torchtopo.deaths(PACKED, lengths=ints(9), cu_seqlens=ints(0, 9)),
+        ValueError,
+        "not both",
+    ),
+    "both kinds in the loss": (
+        lambda: torchtopo.signature_loss(PACKED, PACKED, lengths=ints(9), cu_seqlens=ints(0, 9)),
+        ValueError,
+        "not both",
+    ),
+    "matched pairs": (
+        lambda: torchtopo.matched_pairs(PAIRS, PAIRS[:1]),
+        ValueError,
+        r"\(2, 2, 2\).*\(1, 2, 2\)",
+    ),
+    # dtypes
+    "integer points": (lambda: torchtopo.deaths(CLOUD.long()), TypeError, "torch.int64"),
+    "complex points": (lambda: torchtopo.deaths(CLOUD.cfloat()), TypeError, "complex64"),
+    "boolean matrix": (
+        lambda: torchtopo.minimum_spanning_tree(torch.ones(3, 3, dtype=torch.bool)),
+        TypeError,
+        "distances must be float16.*torch.bool",
+    ),
+    "integer x": (lambda: torchtopo.signature_loss(CLOUD.int(), CLOUD), TypeError, "^x must be"),
+    "floating pairs": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS.float()),
+        TypeError,
+        "pairs must be int64",
+    ),
+    "floating lengths": (
+        lambda: torchtopo.deaths(CLOUD, lengths=torch.tensor([5.0, 5.0])),
+        TypeError,
+        "int32 or",
+    ),
+    "short cu_seqlens": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=ints(0, 9).short()),
+        TypeError,
+        "cu_seqlens",
+    ),
+    "lists": (
+        lambda: torchtopo.deaths([[0.0, 1.0]]),
+        TypeError,
+        "must be a torch.Tensor, got list",
+    ),
+    "lengths as a list": (
+        lambda: torchtopo.deaths(CLOUD, lengths=[5, 5]),
+        TypeError,
+        "lengths must be",
+    ),
+    "cu_seqlens as a list": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=[0, 9]),
+        TypeError,
+        "cu_seqlens must be",
+    ),
+    "pairs as a list": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, pairs_x=[[0, 1]]),
+        TypeError,
+        "pairs_x",
+    ),
+    # values
+    "length zero": (
+        lambda: torchtopo.deaths(CLOUD, lengths=ints(5, 0)),
+        ValueError,
+        r"1\.\.5.*bag 1 has 0",
+    ),
+    "length too large": (
+        lambda: torchtopo.minimum_spanning_tree(
+            torch.rand(2, 2, 4, 4), lengths=ints(4, 4, 5, 1).reshape(2, 2)
+        ),
+        ValueError,
+        r"bag \(1, 0\) has 5",
+    ),
+    "negative length": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, lengths=ints(-3, 5)),
+        ValueError,
+        "bag 0 has -3",
+    ),
+    "cu_seqlens not from 0": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=ints(1, 9)),
+        ValueError,
+        "begins with 1",
+    ),
+    "cu_seqlens too short": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=ints(0, 4)),
+        ValueError,
+        "rows 9.*ends with 4",
+    ),
+    "cu_seqlens too long": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=ints(0, 12)),
+        ValueError,
+        "ends with 12",
+    ),
+    "cu_seqlens decreasing": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=ints(0, 6, 4, 9)),
+        ValueError,
+        "bag 1 goes from 6 to 4",
+    ),
+    "an empty packed bag": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=ints(0, 4, 4, 9)),
+        ValueError,
+        "bag 1",
+    ),
+    "pairs past the end": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS + 1),
+        ValueError,
+        r"0\.\.4.*to 5",
+    ),
+    "pairs below -1": (lambda: torchtopo.pair_distances(CLOUD, PAIRS - 2), ValueError, "from -2"),
+    "pairs half padding": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS - 1),
+        ValueError,
+        "half -1",
+    ),
+    "matrix pairs past the end": (
+        lambda: torchtopo.pair_distances(torch.rand(2, 4, 4), PAIRS, metric="precomputed"),
+        ValueError,
+        r"0\.\.3",
+    ),
+    # names
+    "metric": (lambda: torchtopo.deaths(CLOUD, metric="l2"), ValueError, "euclidean.*'l2'"),
+    "convention": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="moor"),
+        ValueError,
+        "topoae.*moor",
+    ),
+    "reduction": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, reduction="max"),
+        ValueError,
+        "mean, sum",
+    ),
+    "z_scale": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, z_scale=2.0),
+        ValueError,
+        "no z_scale",
+    ),
+    "x_scale": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, x_scale=2.0),
+        ValueError,
+        "no x_scale",
+    ),
+    "scale per what": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="mil", z_scale=torch.ones(5)),
+        ValueError,
+        r"\(2,\).*\(5,\)",
+    ),
+    "module convention": (lambda: torchtopo.nn.SignatureLoss("x"), ValueError, "convention"),
+    "module metric": (lambda: torchtopo.nn.SignatureLoss(metric_x="x"), ValueError, "metric"),
+    "module reduction": (lambda: torchtopo.nn.SignatureLoss(reduction="x"), ValueError, "mean"),
+    # pack
+    "no bags to pack": (lambda: torchtopo.pack([]), ValueError, "at least one bag"),
+    "an empty bag": (
+        lambda: torchtopo.pack([torch.rand(2, 3), torch.rand(0, 3)]),
+        ValueError,
+        r"bag 1 has \(0, 3\)",
+    ),
+    "bags of two widths": (
+        lambda: torchtopo.pack([torch.rand(2, 3), torch.rand(2, 4)]),
+        ValueError,
+        "bag 1",
+    ),
+    "bags of two dtypes": (
+        lambda: torchtopo.pack([torch.rand(2, 3), torch.rand(2, 3).half()]),
+        TypeError,
+        "bag 1",
+    ),
+    "no tensors to pack": (lambda: torchtopo.pack([[1.0]]), TypeError, "bag 0"),
+    # devices
+    "lengths elsewhere": (
+        lambda: torchtopo.deaths(CLOUD, lengths=torch.ones(2, dtype=torch.int64, device="meta")),
+        ValueError,
+        "lengths are on meta, points on cpu",
+    ),
+    "pairs elsewhere": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS.to("meta")),
+        ValueError,
+        "on meta",
+    ),
+    "spaces elsewhere": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD.to("meta")),
+        ValueError,
+        "x is on cpu",
+    ),
+    "sparse": (
+        lambda: torchtopo.minimum_spanning_tree(torch.eye(3).to_sparse()),
+        RuntimeError,
+        "dense",
+    ),
+    # validate=True
+    "NaN": (
+        lambda: torchtopo.deaths(NAN_CLOUD, validate=True),
+        ValueError,
+        r"points hold NaN: bag \(1, 2\), row 4, column 0",
+    ),
+    "NaN in a matrix": (
+        lambda: torchtopo.minimum_spanning_tree(
+            torch.full((4, 4), torch.nan).tril().fill_diagonal_(0)
+            + torch.eye(4).roll(2, 1) * torch.nan,
+            validate=True,
+        ),
+        ValueError,
+        "distances hold NaN: bag 0",
+    ),
+    "NaN in a packed bag": (
+        lambda: torchtopo.vietoris_rips_pairs(
+            torch.tensor([[0.0], [1.0], [2.0], [torch.nan]]),
+            cu_seqlens=ints(0, 2, 4),
+            validate=True,
+        ),
+        ValueError,
+        r"bag 1, row 1 \(packed row 3\)",
+    ),
+    "NaN in z": (
+        lambda: torchtopo.signature_loss(torch.rand(5, 2), NAN_CLOUD[1, 2], validate=True),
+        ValueError,
+        "z hold NaN: bag 0, row 4",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input(case):
+    call, error, message = CASES[case]
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_validate_lets_good_input_through():
+    clouds = NAN_CLOUD[1].clone()
+    lengths = ints(5, 5, 4)  # the NaN is padding
+    for function in (
+        torchtopo.vietoris_rips_pairs,
+        torchtopo.vietoris_rips_generators,
+        torchtopo.deaths,
+        torchtopo.persistence_diagram,
+    ):
+        found = function(clouds, lengths=lengths, validate=True)
+        assert torch.equal(found, function(clouds, lengths=lengths))
+    lower = torch.full((4, 4), torch.nan).tril()  # never read
+    torchtopo.minimum_spanning_tree(lower + torch.rand(4, 4).triu(1), validate=True)
+    torchtopo.pair_distances(CLOUD, PAIRS, validate=True)
+
+
+def test_a_cuda_tensor_without_cuda_kernels_says_how_to_get_them():
+    # The dispatcher routes by device; what it would call is the same on a machine without one.
+    class OnCuda:
+        device = torch.device("cuda:0")
+
+    with pytest.raises(RuntimeError, match=r"no CUDA kernels; rebuild.*TORCHTOPO_CUDA=1"):
+        _ops._missing("vietoris_rips")(OnCuda(), "euclidean", None)

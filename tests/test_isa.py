@@ -1,0 +1,78 @@
+"""Each instruction set that this processor has gives the contract's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import torchtopo
+from torchtopo import _C
+from torchtopo import _reference as ref
+
+METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
+
+
+@pytest.fixture(params=_C.config()["isas"])
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    chosen = _C.config()["isa"]
+    _C.set_isa(request.param)
+    yield request.param
+    _C.set_isa(chosen)
+
+
+def test_the_baseline_is_always_there():
+    assert _C.config()["isas"][0] == "baseline"
+    assert _C.config()["isa"] in _C.config()["isas"]
+    with pytest.raises(ValueError, match="nonesuch"):
+        _C.set_isa("nonesuch")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [1, 2, 3, 15, 16, 17, 31, 33, 64, 65, 129])
+def test_matrices(isa, dtype, n):
+    values = torch.tensor([0.0, 1.0, 2.0, 3.0, torch.inf, torch.nan], dtype=dtype)
+    distances = values[torch.randint(0, 6, (3, n, n))]
+    edges, weights = torchtopo.minimum_spanning_tree(distances)
+    expected = ref.minimum_spanning_tree(distances)
+    assert torch.equal(edges, expected.edges)
+    assert torch.equal(weights.nan_to_num(-1.0), expected.weights.nan_to_num(-1.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 16, 31, 100, 515])
+def test_points_on_a_grid(isa, dtype, d):
+    points = torch.randint(0, 3, (2, 70, d)).to(dtype)
+    for metric in METRICS[:3]:
+        assert torch.equal(
+            torchtopo.vietoris_rips_generators(points, metric=metric),
+            ref.vietoris_rips_generators(points, metric=metric),
+        )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_lengths_and_gradients(isa, metric):
+    points = torch.randn(2, 40, 23)
+    pairs = torch.randint(0, 40, (2, 60, 2)).sort(-1).values
+    leaf, other = points.clone().requires_grad_(), points.clone().requires_grad_()
+    found = torchtopo.pair_distances(leaf, pairs, metric=metric)
+    expected = ref.pair_distances(other, pairs, metric=metric)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    moved = (pairs[..., 0] != pairs[..., 1]).float()
+    (found * moved).sum().backward()
+    (expected * moved).sum().backward()
+    torch.testing.assert_close(leaf.grad, other.grad.nan_to_num(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("metric", [*METRICS, "precomputed"])
+def test_the_farthest_pair(isa, metric):
+    points = torch.randn(3, 37, 37)
+    lengths = torch.tensor([37, 2, 20])
+    pair = torch.ops.torchtopo.diameter(points, metric, lengths)
+    for bag, n, found in zip(points, lengths.tolist(), pair.tolist(), strict=True):
+        bag = bag[:n, :n] if metric == "precomputed" else bag[:n]
+        matrix = ref.distance_matrix(bag, metric).triu(1)
+        upper = matrix.masked_fill(torch.ones_like(matrix).tril().bool(), -torch.inf)
+        i, j = divmod(int(upper.argmax()), n)
+        assert found == [i, j]

@@ -1,0 +1,48 @@
+"""torch.library.opcheck on every operator: schema, fake kernel, autograd, AOT dispatch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import torchtopo  # noqa: F401  (registers the operators)
+
+ops = torch.ops.torchtopo
+points = torch.rand(2, 7, 3)
+leaf = torch.rand(2, 7, 3, requires_grad=True)
+distances = torch.rand(2, 5, 5)
+lengths = torch.tensor([7, 3])
+packed, cu_seqlens = torch.rand(9, 2), torch.tensor([0, 4, 9], dtype=torch.int32)
+pairs = torch.tensor([[[0, 1], [1, 2], [-1, -1]]] * 2)
+
+SAMPLES = [
+    (ops.minimum_spanning_tree, (distances, None)),
+    (ops.minimum_spanning_tree, (distances.half(), torch.tensor([5, 1]))),
+    (ops.vietoris_rips, (points, "euclidean", None)),
+    (ops.vietoris_rips, (leaf, "cosine", lengths)),
+    (ops.vietoris_rips, (points[0].bfloat16(), "manhattan", None)),
+    (ops.vietoris_rips_packed, (packed, cu_seqlens, "euclidean")),
+    (ops.elder_rule, (pairs, 7)),
+    (ops.pair_distances, (leaf, pairs, "euclidean")),
+    (ops.pair_distances, (points.double(), pairs, "chebyshev")),
+    (ops.pair_distances_backward, (torch.rand(2, 3), points, pairs, "euclidean")),
+    (ops.diameter, (points, "euclidean", lengths)),
+    (ops.diameter, (distances, "precomputed", None)),
+    (ops.diameter_packed, (packed, cu_seqlens, "manhattan")),
+]
+
+
+@pytest.mark.parametrize(("op", "args"), SAMPLES, ids=lambda v: getattr(v, "__name__", ""))
+def test_opcheck(op, args):
+    torch.library.opcheck(op.default, args)
+
+
+@pytest.mark.parametrize(("op", "args"), SAMPLES, ids=lambda v: getattr(v, "__name__", ""))
+def test_the_meta_device_gives_shapes_and_dtypes(op, args):
+    found = op(*(a.to("meta") if isinstance(a, torch.Tensor) else a for a in args))
+    expected = op(*args)
+    if isinstance(expected, torch.Tensor):
+        found, expected = (found,), (expected,)
+    for f, e in zip(found, expected, strict=True):
+        assert f.device.type == "meta"
+        assert (f.shape, f.dtype) == (e.shape, e.dtype)

@@ -1,0 +1,101 @@
+"""Edges follow the strict order (weight, i, j): identical to textbook Kruskal on every input."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+
+import torchtopo
+from tests.strategies import integer_grids, tied_matrices
+from torchtopo import _reference as ref
+
+METRICS = ("euclidean", "manhattan", "chebyshev")
+
+
+@given(tied_matrices())
+def test_matrices_full_of_ties_infinities_and_nan(distances):
+    edges, weights = torchtopo.minimum_spanning_tree(distances)
+    expected = ref.minimum_spanning_tree(distances)
+    assert torch.equal(edges, expected.edges)
+    torch.testing.assert_close(weights, expected.weights, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(integer_grids())
+def test_integer_grids(metric, points):
+    pairs = torchtopo.vietoris_rips_pairs(points, metric=metric)
+    assert torch.equal(pairs, ref.vietoris_rips_pairs(points, metric=metric))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(("n", "d"), [(2, 1), (3, 64), (33, 2), (65, 17), (130, 8), (90, 300)])
+def test_sizes_around_every_kernel_path(dtype, n, d):
+    points = torch.randint(0, 3, (2, n, d)).to(dtype)
+    for metric in METRICS:
+        pairs = torchtopo.vietoris_rips_pairs(points, metric=metric)
+        assert torch.equal(pairs, ref.vietoris_rips_pairs(points, metric=metric))
+
+
+@pytest.mark.parametrize("n", [2, 7, 8, 9, 31, 32, 33, 64, 127, 200])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_constant_matrix_gives_the_star_of_the_first_vertex(n, dtype):
+    edges, weights = torchtopo.minimum_spanning_tree(torch.ones(n, n, dtype=dtype))
+    assert edges.tolist() == [[0, j] for j in range(1, n)]
+    assert bool((weights == 1).all())
+
+
+def test_only_the_upper_half_is_read():
+    distances = torch.randint(0, 5, (3, 40, 40)).float()
+    garbled = distances.triu(1) + torch.full((40, 40), torch.nan).tril()
+    for found, expected in zip(
+        torchtopo.minimum_spanning_tree(garbled),
+        torchtopo.minimum_spanning_tree(distances),
+        strict=True,
+    ):
+        assert torch.equal(found, expected)
+
+
+def test_one_and_two_points():
+    assert torchtopo.vietoris_rips_pairs(torch.rand(1, 3)).shape == (0, 2)
+    assert torchtopo.deaths(torch.rand(4, 1, 3)).shape == (4, 0)
+    assert torchtopo.vietoris_rips_generators(torch.rand(1, 3)).shape == (0, 3)
+    assert torchtopo.minimum_spanning_tree(torch.zeros(1, 1)).weights.shape == (0,)
+    two = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    assert torchtopo.vietoris_rips_generators(two).tolist() == [[1, 0, 1]]
+    assert torchtopo.persistence_diagram(two).tolist() == [[0.0, 5.0]]
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 3), (2, 1, 3)])
+def test_any_batch_shape_is_a_loop_over_bags(batch):
+    points = torch.randint(0, 4, (*batch, 11, 3)).float()
+    pairs, died = torchtopo.vietoris_rips_pairs(points), torchtopo.deaths(points)
+    diagram, generators = (
+        torchtopo.persistence_diagram(points),
+        torchtopo.vietoris_rips_generators(points),
+    )
+    assert pairs.shape == (*batch, 10, 2)
+    assert diagram.shape == (*batch, 10, 2)
+    assert torch.equal(diagram[..., 1], died)
+    assert torch.equal(generators[..., 1:], pairs)
+    for bag in range(points.shape[:-2].numel()):
+        alone = points.reshape(-1, 11, 3)[bag]
+        assert torch.equal(pairs.reshape(-1, 10, 2)[bag], torchtopo.vietoris_rips_pairs(alone))
+        assert torch.equal(died.reshape(-1, 10)[bag], torchtopo.deaths(alone))
+
+
+def test_no_bags_give_no_pairs():
+    assert torchtopo.vietoris_rips_pairs(torch.rand(0, 5, 3)).shape == (0, 4, 2)
+    assert torchtopo.vietoris_rips_generators(torch.rand(2, 0, 5, 3)).shape == (2, 0, 4, 3)
+    assert torchtopo.minimum_spanning_tree(torch.rand(0, 5, 5)).weights.shape == (0, 4)
+    assert torchtopo.pair_distances(
+        torch.rand(0, 5, 3), torch.zeros(0, 4, 2, dtype=torch.int64)
+    ).shape == (0, 4)
+
+
+@given(integer_grids())
+def test_the_elder_rule(points):
+    generators = torchtopo.vietoris_rips_generators(points)
+    assert torch.equal(generators, ref.vietoris_rips_generators(points))
+    # Every vertex but the eldest dies exactly once.
+    assert sorted(generators[:, 0].tolist()) == list(range(1, len(points)))

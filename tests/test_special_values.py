@@ -1,0 +1,148 @@
+"""Infinity, NaN and negative zero: what they order, and what they may not touch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import torchtopo
+
+METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
+CONVENTIONS = ("paper", "topoae", "mil", "torch_topological")
+INF, NAN = torch.inf, torch.nan
+
+
+def test_components_that_never_merge_die_at_infinity():
+    distances = torch.full((5, 5), INF).fill_diagonal_(0)
+    distances[0, 1] = distances[2, 3] = 1.0
+    edges, weights = torchtopo.minimum_spanning_tree(distances)
+    assert weights.tolist() == [1.0, 1.0, INF, INF]
+    assert edges.tolist() == [[0, 1], [2, 3], [0, 2], [0, 4]]
+
+
+@pytest.mark.parametrize("n", [4, 9, 40])
+def test_nan_orders_last_and_drops_no_valid_edge(n):
+    # The path 0-1-2-… is valid and spans; every other edge is NaN.
+    distances = torch.full((n, n), NAN)
+    for v in range(n - 1):
+        distances[v, v + 1] = float(v + 1)
+    edges, weights = torchtopo.minimum_spanning_tree(distances)
+    assert edges.tolist() == [[v, v + 1] for v in range(n - 1)]
+    assert weights.tolist() == [float(v + 1) for v in range(n - 1)]
+    distances[1, 2] = INF
+    assert torchtopo.minimum_spanning_tree(distances).edges[-1].tolist() == [1, 2]
+
+
+def test_a_death_that_must_use_a_nan_is_nan():
+    distances = torch.tensor([[0.0, 1.0, NAN], [1.0, 0.0, NAN], [NAN, NAN, 0.0]])
+    edges, weights = torchtopo.minimum_spanning_tree(distances)
+    assert edges.tolist() == [[0, 1], [0, 2]]
+    assert weights[0] == 1
+    assert weights[1].isnan()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(("n", "d"), [(8, 2), (50, 3), (50, 70), (140, 9)])
+def test_one_nan_point_leaves_the_others_as_they_were(metric, n, d):
+    points = torch.randn(n, d)
+    points[n // 2, d // 2] = NAN
+    others = torch.cat((points[: n // 2], points[n // 2 + 1 :]))
+    died = torchtopo.deaths(points, metric=metric)
+    assert torch.equal(died[:-1], torchtopo.deaths(others, metric=metric))
+    assert died[-1].isnan()
+    assert torchtopo.vietoris_rips_pairs(points, metric=metric)[-1].tolist() == [0, n // 2]
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+@pytest.mark.parametrize(("n", "d"), [(8, 2), (50, 3), (50, 70), (140, 9)])
+def test_one_infinite_point_leaves_the_others_as_they_were(metric, n, d):
+    points = torch.randn(n, d)
+    points[n // 2, d // 2] = INF
+    others = torch.cat((points[: n // 2], points[n // 2 + 1 :]))
+    died = torchtopo.deaths(points, metric=metric)
+    assert torch.equal(died[:-1], torchtopo.deaths(others, metric=metric))
+    assert died[-1] == INF
+
+
+def test_minus_zero_equals_zero():
+    distances = torch.zeros(6, 6)
+    distances[2, 4] = distances[1, 5] = -0.0
+    edges, weights = torchtopo.minimum_spanning_tree(distances)
+    assert edges.tolist() == [[0, j] for j in range(1, 6)]
+    assert bool((weights == 0).all())
+    points = torch.tensor([[0.0, -0.0], [-0.0, 0.0], [1.0, 0.0]])
+    assert torchtopo.deaths(points).tolist() == [0.0, 1.0]
+
+
+def test_negative_weights_are_ordinary():
+    distances = torch.tensor([[0.0, 1.0, -3.0], [0.0, 0.0, -INF], [0.0, 0.0, 0.0]])
+    edges, weights = torchtopo.minimum_spanning_tree(distances)
+    assert edges.tolist() == [[1, 2], [0, 2]]
+    assert weights.tolist() == [-INF, -3.0]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_losses_leave_infinite_pairs_out(convention):
+    # Two components, infinitely far apart in x: the loss is that of the finite edges.
+    x = torch.rand(6, 6, dtype=torch.float64).triu(1)
+    x[:3, 3:] = INF
+    z = torch.rand(6, 2, dtype=torch.float64, requires_grad=True)
+    loss = torchtopo.signature_loss(x, z, metric_x="precomputed", convention=convention)
+    loss.backward()
+    assert bool(loss.isfinite())
+    assert bool(z.grad.isfinite().all())
+    assert z.grad.abs().sum() > 0
+
+    pairs_x = torchtopo.vietoris_rips_pairs(x, metric="precomputed")
+    pairs_z = torchtopo.vietoris_rips_pairs(z)
+    a = [torchtopo.pair_distances(x, p, metric="precomputed") for p in (pairs_x, pairs_z)]
+    b = [torchtopo.pair_distances(z, p).detach() for p in (pairs_x, pairs_z)]
+    if convention in ("topoae", "torch_topological"):
+        a = [v / x[x.isfinite()].max() for v in a]
+    if convention == "torch_topological":
+        b = [v / torch.cdist(z, z).max().detach() for v in b]
+    errors = [(u - v)[u.isfinite()] for u, v in zip(a, b, strict=True)]
+    squares = sum(e.square().sum() for e in errors)
+    expected = {
+        "paper": squares / 2,
+        "torch_topological": sum(e.norm() for e in errors) / 2,
+    }.get(convention, squares / 6)
+    torch.testing.assert_close(loss.detach(), expected)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_infinite_points_leave_finite_gradients(convention):
+    z = torch.rand(2, 7, 3)
+    z[0, 4, 1] = INF
+    z.requires_grad_()
+    torchtopo.signature_loss(torch.rand(2, 7, 5), z, convention=convention).backward()
+    assert bool(z.grad.isfinite().all())
+    assert bool((z.grad[0, 4] == 0).all())
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+def test_the_gradient_of_an_infinite_death_is_zero_in_every_mode(metric):
+    points = torch.tensor([[0.0, 1.0], [2.0, 1.0], [INF, 0.0]])
+
+    def energy(p):
+        return torchtopo.deaths(p, metric=metric).sum()
+
+    leaf = points.clone().requires_grad_()
+    (eager,) = torch.autograd.grad(energy(leaf), leaf)
+    (graph,) = torch.autograd.grad(energy(leaf), leaf, create_graph=True)
+    for gradient in (eager, graph, torch.func.grad(energy)(points)):
+        assert gradient.tolist() == [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_nan_reaches_the_loss_and_its_gradient(convention):
+    z = torch.rand(2, 7, 3)
+    z[0, 4, 1] = NAN
+    z.requires_grad_()
+    losses = torchtopo.signature_loss(
+        torch.rand(2, 7, 5), z, convention=convention, reduction="none"
+    )
+    assert losses.isnan().tolist() == [True, False]
+    losses.sum().backward()
+    assert bool(z.grad[0].isnan().any())
+    assert bool(z.grad[1].isfinite().all())

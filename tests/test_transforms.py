@@ -1,0 +1,131 @@
+"""torch.func transforms, nested, over every public function."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
+
+import torchtopo
+
+METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
+
+
+def energy(points: torch.Tensor) -> torch.Tensor:
+    return torchtopo.deaths(points).square().sum()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_vmap_is_a_batch(metric):
+    points = torch.randn(3, 4, 9, 2)
+    for function in (
+        torchtopo.vietoris_rips_pairs,
+        torchtopo.vietoris_rips_generators,
+        torchtopo.deaths,
+        torchtopo.persistence_diagram,
+    ):
+        expected = function(points, metric=metric)
+        assert torch.equal(vmap(lambda p, f=function: f(p, metric=metric))(points), expected)
+        nested = vmap(vmap(lambda p, f=function: f(p, metric=metric)))(points)
+        assert torch.equal(nested, expected)
+        last = vmap(lambda p, f=function: f(p, metric=metric), in_dims=3)(points.movedim(0, 3))
+        assert torch.equal(last, expected)
+
+
+def test_vmap_over_matrices_pairs_and_losses():
+    distances = torch.rand(4, 7, 7)
+    expected = torchtopo.minimum_spanning_tree(distances)
+    edges, weights = vmap(torchtopo.minimum_spanning_tree)(distances)
+    assert torch.equal(edges, expected.edges)
+    assert torch.equal(weights, expected.weights)
+
+    x, z = torch.randn(4, 8, 5), torch.randn(4, 8, 2)
+    pairs = torchtopo.vietoris_rips_pairs(x)
+    assert torch.equal(vmap(torchtopo.pair_distances)(z, pairs), torchtopo.pair_distances(z, pairs))
+    assert torch.equal(
+        vmap(torchtopo.pair_distances, in_dims=(None, 0))(z[0], pairs),
+        torchtopo.pair_distances(z[:1].expand(4, 8, 2), pairs),
+    )
+    for convention in ("paper", "topoae", "mil", "torch_topological"):
+        torch.testing.assert_close(
+            vmap(lambda a, b, c=convention: torchtopo.signature_loss(a, b, convention=c))(x, z),
+            torchtopo.signature_loss(x, z, convention=convention, reduction="none"),
+        )
+    other = torchtopo.vietoris_rips_pairs(z)
+    assert torch.equal(
+        vmap(torchtopo.matched_pairs)(pairs, other), torchtopo.matched_pairs(pairs, other)
+    )
+
+
+def test_vmap_over_lengths_alone():
+    points, lengths = torch.rand(9, 2), torch.tensor([9, 1, 4])
+    found = vmap(lambda n: torchtopo.deaths(points, lengths=n))(lengths)
+    assert torch.equal(found, torchtopo.deaths(points.expand(3, 9, 2), lengths=lengths))
+
+
+def test_vmap_over_packed_batches():
+    points = torch.rand(3, 10, 2)
+    ends = torch.tensor([[0, 4, 10], [0, 1, 10], [0, 9, 10]])
+    found = vmap(lambda p, c: torchtopo.vietoris_rips_pairs(p, cu_seqlens=c))(points, ends)
+    died = vmap(lambda p: torchtopo.deaths(p, cu_seqlens=ends[0]))(points)
+    losses = vmap(
+        lambda p, c: torchtopo.signature_loss(
+            p, p.square(), cu_seqlens=c, convention="topoae", reduction="none"
+        )
+    )(points, ends)
+    for k in range(3):
+        assert torch.equal(found[k], torchtopo.vietoris_rips_pairs(points[k], cu_seqlens=ends[k]))
+        assert torch.equal(died[k], torchtopo.deaths(points[k], cu_seqlens=ends[0]))
+        torch.testing.assert_close(
+            losses[k],
+            torchtopo.signature_loss(
+                points[k],
+                points[k].square(),
+                cu_seqlens=ends[k],
+                convention="topoae",
+                reduction="none",
+            ),
+        )
+
+
+def test_grad_agrees_with_autograd():
+    points = torch.randn(8, 3)
+    leaf = points.clone().requires_grad_()
+    energy(leaf).backward()
+    torch.testing.assert_close(grad(energy)(points), leaf.grad)
+    torch.testing.assert_close(jacrev(energy)(points), leaf.grad)
+    torch.testing.assert_close(jacfwd(energy)(points), leaf.grad)
+    value, pullback = vjp(torchtopo.deaths, points)
+    assert torch.equal(value, torchtopo.deaths(points))
+    (pulled,) = pullback(2 * value)
+    torch.testing.assert_close(pulled, leaf.grad)
+    _, tangent = jvp(energy, (points,), (points,))
+    torch.testing.assert_close(tangent, (leaf.grad * points).sum())
+
+
+def test_grad_and_vmap_nest_in_either_order():
+    points = torch.randn(4, 8, 3)
+    leaf = points.clone().requires_grad_()
+    energy(leaf).backward()
+    torch.testing.assert_close(vmap(grad(energy))(points), leaf.grad)
+    torch.testing.assert_close(grad(lambda p: vmap(energy)(p).sum())(points), leaf.grad)
+
+
+def test_the_hessian_is_that_of_the_plain_formula():
+    points = torch.randn(6, 2, dtype=torch.float64)
+    i, j = torchtopo.vietoris_rips_pairs(points).unbind(-1)
+
+    def plain(p):
+        return (p[i] - p[j]).norm(dim=-1).pow(3).sum()
+
+    torch.testing.assert_close(
+        hessian(lambda p: torchtopo.deaths(p).pow(3).sum())(points), hessian(plain)(points)
+    )
+
+
+def test_per_sample_gradients_of_the_loss():
+    x, z = torch.randn(3, 7, 5), torch.randn(3, 7, 2)
+    leaf = z.clone().requires_grad_()
+    torchtopo.signature_loss(x, leaf, reduction="sum").backward()
+    found = vmap(grad(lambda b, a: torchtopo.signature_loss(a, b)), in_dims=(0, 0))(z, x)
+    torch.testing.assert_close(found, leaf.grad)
