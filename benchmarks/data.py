@@ -39,7 +39,7 @@ def nested_spheres(
 
     def sphere(count: int, r: float) -> np.ndarray:
         x = rng.normal(size=(count, dim + 1))
-        return r * x / np.linalg.norm(x, axis=1, keepdims=True)
+        return np.asarray(r * x / np.linalg.norm(x, axis=1, keepdims=True))
 
     parts = [sphere(per_sphere, radius) + centre for centre in centres]
     parts.append(sphere(per_sphere * inner, 5 * radius))

@@ -137,7 +137,7 @@ def _cdist_recipe(x: Tensor, z: Tensor, pairs: Callable[[NDArray[Any]], NDArray[
 
 def _backward(loss: Tensor, z: Tensor) -> Tensor:
     z.grad = None
-    loss.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss)
     return loss.detach()
 
 

@@ -86,7 +86,7 @@ def train(task: Task, weight: float, seed: int) -> tuple[Autoencoder, float]:
     clock = []
     for _ in range(task.epochs):
         start = time.perf_counter()
-        for rows in torch.randperm(len(data)).split(BATCH):
+        for rows in torch.split(torch.randperm(len(data)), BATCH):
             if len(rows) < BATCH:
                 continue  # a batch of a few points would unsettle the batch norm
             x = data[rows]
@@ -95,7 +95,7 @@ def train(task: Task, weight: float, seed: int) -> tuple[Autoencoder, float]:
             if weight:
                 loss = loss + weight * topology(x, z)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
         clock.append(time.perf_counter() - start)
     return model.eval(), float(np.median(clock))

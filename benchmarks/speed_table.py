@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ def against_cdist(quick: bool, skipped: list[str]) -> Iterator[Row]:
         x = cloud(n, d)
         yield Row(
             f"points {n}×{d}", "torch.cdist alone", 1, 2,
-            lambda x=x: torchtopo.deaths(x), lambda x=x: torch.cdist(x, x),  # type: ignore[misc]
+            partial(torchtopo.deaths, x), partial(torch.cdist, x, x),
         )  # fmt: skip
 
 
@@ -147,7 +148,8 @@ def _timed(row: Row, budget: float) -> dict[str, Any]:
 
 def _overhead(quick: bool) -> dict[str, Any]:
     """What a call on ten points costs beyond an empty registered op, in microseconds."""
-    library = torch.library.Library("torchtopo_benchmark", "FRAGMENT")
+    make: Any = torch.library.Library  # without types in some releases of torch
+    library = make("torchtopo_benchmark", "FRAGMENT")
     library.define("empty(Tensor points) -> (Tensor, Tensor)")
     library.impl(
         "empty",
