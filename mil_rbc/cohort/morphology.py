@@ -90,7 +90,7 @@ def _target(u: Array, v: Array, rng: np.random.Generator) -> Array:
         _between(rng, 0.95, 1.15, n) * _outline(np.arctan2(v, u), rng, 0.05)
     ) ** 2
     bull = _between(rng, 0.45, 0.8, n) * np.exp(-rho2 / _between(rng, 0.03, 0.08, n))
-    return 0.85 * _evans_fung(rho2, 1.0) + bull
+    return 0.85 * _evans_fung(rho2, 1.0) + np.where(rho2 < 1, bull, 0.0)
 
 
 def _stomatocyte(u: Array, v: Array, rng: np.random.Generator) -> Array:

@@ -41,13 +41,20 @@ def smears(recipe: Recipe, seed: int) -> Iterator[tuple[Sample, list[Smear]]]:
         yield sample, [render_image(sample, i, recipe, seed) for i in range(len(sample.cells))]
 
 
-def load(*, seed: int = 0, size: Size = "default", detect: Detect | None = None) -> Cohort:
+def load(
+    *,
+    seed: int = 0,
+    size: Size = "default",
+    detect: Detect | None = None,
+    recipe: Recipe | None = None,
+) -> Cohort:
     """Render a cohort of five classes that mirrors the paper's.
 
     Args:
         seed: the draw of patients, cells and nuisance.
         size: `"smoke"` (15 patients), `"default"` (40 patients, 100 samples) or `"paper"`
             (71 patients, 521 samples, 3,630 images).
+        recipe: a recipe of one's own instead of the one of that size.
         detect: finds the cells; by default they are cut out by their known boxes, which agrees
             with a good detector and is faster.
 
@@ -61,7 +68,7 @@ def load(*, seed: int = 0, size: Size = "default", detect: Detect | None = None)
         >>> load(seed=0, size="smoke").classes[0]
         'control'
     """
-    recipe = RECIPES[size]
+    recipe = recipe or RECIPES[size]
     bags = [_bag(sample, images, detect) for sample, images in smears(recipe, seed)]
     return Cohort(
         name="rendered",

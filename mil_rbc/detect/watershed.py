@@ -22,11 +22,14 @@ class Watershed:
     """Separate dark cells from a bright background, and touching cells from each other.
 
     Attributes:
+        edge: a cell ends where less is absorbed than this share of Otsu's threshold, which lies
+            half way up the cell's slope.
         smallest: a region smaller than this share of the typical cell's area is dust.
         waist: how much shallower, in radii of the typical cell, the waist between two cells has
             to be than the cells for them to be taken for two.
     """
 
+    edge: float = 0.6
     smallest: float = 0.15
     waist: float = 0.08
 
@@ -35,7 +38,7 @@ class Watershed:
         depth = absorbance(image)
         if np.ptp(depth) < 0.02:  # an empty field
             return _collect(np.zeros(depth.shape, dtype=np.int32), depth)
-        mask = ndimage.binary_fill_holes(depth > threshold_otsu(depth))
+        mask = ndimage.binary_fill_holes(depth > self.edge * threshold_otsu(depth))
         components, count = ndimage.label(ndimage.binary_opening(mask, iterations=1))
         if count == 0:
             return _collect(components, depth)
