@@ -1,0 +1,163 @@
+// One bag: which kernel finds its tree, and the tree's edges in Kruskal's order.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "../distance.hpp"
+#include "../order.hpp"
+#include "kernels.hpp"
+#include "scratch.hpp"
+#include "textbook.hpp"
+
+namespace torchtopo {
+
+template <class Real>
+void sort_edges(Edge<Real>* tree, int count) {
+  std::sort(tree, tree + count);
+}
+
+// The tree of a matrix. Edges come back sorted, their weights are the matrix's entries.
+template <class Real>
+void tree_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& scratch,
+                    Edge<Real>* tree) {
+  if (!instruction_set().kernels<Real>().prim(distances, stride, n, scratch, tree)) {
+    const auto weight = [=](int i, int j) { return distances[std::size_t(i) * stride + std::size_t(j)]; };
+    prim_textbook<Real>(n, weight, scratch, tree);
+  }
+  sort_edges(tree, n - 1);
+}
+
+// Whether a bag is better served without its matrix of distances. Measured (benchmarks/crossover):
+// a matrix is worth its memory once its rows cost more to recompute than to read, that is for all
+// but the smallest dimensions, and while it fits into memory at all.
+inline bool matrix_free(int n, int d) {
+  return d <= 8 || (d <= 32 && n >= 4096) || n > 16384;
+}
+
+template <class Real>
+void prim_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch,
+                    Edge<Real>* tree) {
+  const Kernels<Real>& kernels = instruction_set().kernels<Real>();
+  (matrix_free(n, d) ? kernels.prim_matrix_free : kernels.prim_tiled)(points, n, d, metric,
+                                                                      scratch, tree);
+}
+
+// Lengths below this are squares that lost digits to the subnormal numbers (0 is told apart by
+// comparing the points).
+template <class Real>
+constexpr double least_length() {
+  return std::numeric_limits<Real>::digits < 30 ? 1e-15 : 1e-145;
+}
+
+// Replaces the kernel's weights by lengths measured in double; true if the kernel's arithmetic was
+// out of its range. It suffices to look at the tree: its smallest edge is the smallest of all, and
+// an edge that overflowed can have kept out of the tree only edges larger than all of the tree's.
+template <class Real, class Kernel>
+bool measure(const Real* points, int d, Metric metric, const Edge<Kernel>* found, int count,
+             Edge<Real>* tree) {
+  const bool squared = metric == Metric::euclidean;
+  bool out_of_range = false;
+  for (int k = 0; k < count; ++k) {
+    const Endpoints ends = found[k].ends;
+    const std::size_t depth = std::size_t(d);
+    const double exact =
+        length(points + smaller(ends) * depth, points + larger(ends) * depth, depth, metric);
+    const bool finite = exact <= std::numeric_limits<double>::max();
+    const bool overflowed = found[k].weight >= Order<Kernel>::infinity && finite;
+    out_of_range |= overflowed || (squared && exact > 0 && exact < least_length<Kernel>());
+    tree[k] = {key_of<Real>(Real(exact)), ends};
+  }
+  return out_of_range;
+}
+
+// The unit vectors of the points, whose squared distances are twice the cosine distances; false if
+// a point has no direction.
+template <class Real>
+bool normalise(const Real* points, int n, int d, double* unit) {
+  for (int i = 0; i < n; ++i) {
+    const Real* x = points + std::size_t(i) * std::size_t(d);
+    const double size = norm(x, std::size_t(d));
+    if (!(size > 1e-150 && size < 1e150)) return false;
+    for (int k = 0; k < d; ++k) *unit++ = x[k] / size;
+  }
+  return true;
+}
+
+// The tree of points. Edges come back sorted by their lengths, measured in double and rounded.
+//
+// Every attempt but the last is checked: float32 arithmetic gives way to double where squares leave
+// its range, and double to the textbook, which measures each edge without squaring out of range.
+template <class Real>
+void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch,
+                    Edge<Real>* tree) {
+  const int count = n - 1;
+  if (metric != Metric::cosine) {
+    prim_of_points(points, n, d, metric, scratch, tree);
+    if (!measure(points, d, metric, tree, count, tree)) return sort_edges(tree, count);
+  }
+  Edge<double>* found = scratch.take<Edge<double>>(std::size_t(n));
+  double* wide = scratch.take<double>(std::size_t(n) * std::size_t(d));
+  const bool usable = metric == Metric::cosine
+                          ? normalise(points, n, d, wide)
+                          : (std::copy_n(points, std::size_t(n) * std::size_t(d), wide), true);
+  if (usable && (metric == Metric::cosine || std::is_same_v<Real, float>)) {
+    prim_of_points(wide, n, d, metric, scratch, found);
+    if (!measure(points, d, metric, found, count, tree)) return sort_edges(tree, count);
+  }
+  const auto weight = [=](int i, int j) {
+    const std::size_t depth = std::size_t(d);
+    return length(points + std::size_t(i) * depth, points + std::size_t(j) * depth, depth, metric);
+  };
+  prim_textbook<double>(n, weight, scratch, found);
+  measure(points, d, metric, found, count, tree);
+  sort_edges(tree, count);
+}
+
+// The farthest pair of a matrix at a finite distance, a pair at NaN before it.
+template <class Real>
+Endpoints farthest_of_matrix(const Real* distances, std::size_t stride, int n) {
+  Farthest<Real> best;
+  best.key = std::numeric_limits<Key<Real>>::min();
+  for (int i = 0; i < n; ++i)
+    for (int j = i + 1; j < n; ++j) {
+      const Key<Real> key = key_of(distances[std::size_t(i) * stride + std::size_t(j)]);
+      if (key != Order<Real>::infinity) best.offer(key, endpoints(std::uint32_t(i), std::uint32_t(j)));
+    }
+  return best.ends;
+}
+
+// The same for points; where the kernel's arithmetic may have left its range, pair by pair.
+template <class Real>
+Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch) {
+  const std::size_t depth = std::size_t(d);
+  const auto measured = [&](Endpoints e) {
+    return length(points + smaller(e) * depth, points + larger(e) * depth, depth, metric);
+  };
+  if (n < 2) return ~Endpoints(0);
+  Farthest<double> best;
+  if (metric == Metric::cosine) {
+    double* unit = scratch.take<double>(std::size_t(n) * depth);
+    if (normalise(points, n, d, unit)) {
+      best = instruction_set().for_double.farthest(unit, n, d, Metric::euclidean, scratch);
+      return best.ends;
+    }
+  } else {
+    const Farthest<Real> found =
+        instruction_set().kernels<Real>().farthest(points, n, d, metric, scratch);
+    if (!found.infinite && (found.key == 0 || measured(found.ends) > least_length<Real>()))
+      return found.ends;
+  }
+  best = {};
+  for (int i = 0; i < n; ++i)
+    for (int j = i + 1; j < n; ++j) {
+      const Endpoints ends = endpoints(std::uint32_t(i), std::uint32_t(j));
+      const Key<double> key = key_of(measured(ends));
+      if (key != Order<double>::infinity) best.offer(key, ends);
+    }
+  return best.ends;
+}
+
+}  // namespace torchtopo

@@ -1,0 +1,54 @@
+// Batches of bags on the CPU. Addresses are of contiguous memory that the caller has checked.
+#pragma once
+
+#include <cstdint>
+
+#include "../distance.hpp"
+
+namespace torchtopo {
+
+// Where the bags of a batch lie: padded to n rows each, of which the first lengths[b] count (all,
+// without lengths); or packed, bag b in the rows from cu_seqlens[b] to cu_seqlens[b + 1].
+struct Bags {
+  std::int64_t count;
+  std::int64_t n = 0;
+  const std::int64_t* lengths = nullptr;
+  const std::int64_t* cu_seqlens = nullptr;
+
+  std::int64_t first_row(std::int64_t b) const { return cu_seqlens ? cu_seqlens[b] : b * n; }
+  std::int64_t size(std::int64_t b) const {
+    return cu_seqlens ? cu_seqlens[b + 1] - cu_seqlens[b] : lengths ? lengths[b] : n;
+  }
+  // A tree has one row less than its bag.
+  std::int64_t first_edge(std::int64_t b) const {
+    return cu_seqlens ? cu_seqlens[b] - b : b * (n - 1);
+  }
+  std::int64_t edge_rows(std::int64_t b) const { return (cu_seqlens ? size(b) : n) - 1; }
+  // Vertices are named by their row in the bag, in a packed batch by their row in the batch.
+  std::int64_t first_name(std::int64_t b) const { return cu_seqlens ? cu_seqlens[b] : 0; }
+};
+
+template <class Real>
+void trees_of_matrices(const Real* distances, const Bags&, std::int64_t* edges, Real* weights,
+                       int threads);
+template <class Real>
+void trees_of_points(const Real* points, std::int64_t d, Metric, const Bags&, std::int64_t* edges,
+                     Real* weights, int threads);
+template <class Real>
+void farthest_of_matrices(const Real* distances, const Bags&, std::int64_t* pairs, int threads);
+template <class Real>
+void farthest_of_points(const Real* points, std::int64_t d, Metric, const Bags&,
+                        std::int64_t* pairs, int threads);
+
+// Pairs (bags, m, 2); a pair (-1, -1) has length 0 and pulls at nothing.
+template <class Real>
+void pair_lengths(const Real* points, std::int64_t d, Metric, const Bags&,
+                  const std::int64_t* pairs, std::int64_t m, Real* lengths, int threads);
+template <class Real>
+void pair_pulls(const Real* points, std::int64_t d, Metric, const Bags&, const std::int64_t* pairs,
+                std::int64_t m, const Real* pulls, Real* gradient, int threads);
+
+void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, std::int64_t n,
+                std::int64_t* dying, int threads);
+
+}  // namespace torchtopo

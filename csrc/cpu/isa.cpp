@@ -1,0 +1,115 @@
+// Compiles the kernels once per instruction set and chooses at run time.
+//
+// Everything from the standard library is included before the first target region: a function
+// template of it that was compiled for AVX-512 could otherwise be the copy the linker keeps.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include "kernels.hpp"
+
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#define TORCHTOPO_X86 1
+#endif
+
+namespace torchtopo {
+
+// About a page ahead: Prim jumps from row to row, and the hardware needs a while to see a stream.
+inline void prefetch(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(static_cast<const char*>(address) + 4096);
+#else
+  (void)address;
+#endif
+}
+
+namespace baseline {
+#define BYTES 16
+#define ROWS 6
+#define COLUMNS 2
+#include "isa.inc"
+}  // namespace baseline
+
+#if TORCHTOPO_X86
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+namespace avx2 {
+#define BYTES 32
+#define ROWS 6
+#define COLUMNS 2
+#include "isa.inc"
+}  // namespace avx2
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma"))), \
+                             apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,prefer-vector-width=512")
+#endif
+namespace avx512 {
+#define BYTES 64
+#define ROWS 8
+#define COLUMNS 2
+#include "isa.inc"
+}  // namespace avx512
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#endif
+
+namespace {
+
+const InstructionSet all[] = {
+    {"baseline", [] { return true; }, baseline::kernels<float>(), baseline::kernels<double>()},
+#if TORCHTOPO_X86
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
+     avx2::kernels<float>(), avx2::kernels<double>()},
+    {"avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+     },
+     avx512::kernels<float>(), avx512::kernels<double>()},
+#endif
+};
+
+std::atomic<const InstructionSet*> chosen{nullptr};
+
+}  // namespace
+
+std::vector<const InstructionSet*> instruction_sets() {
+  std::vector<const InstructionSet*> sets;
+  for (const InstructionSet& set : all)
+    if (set.available()) sets.push_back(&set);
+  return sets;
+}
+
+const InstructionSet& instruction_set() {
+  const InstructionSet* set = chosen.load(std::memory_order_relaxed);
+  if (!set) chosen.store(set = instruction_sets().back(), std::memory_order_relaxed);
+  return *set;
+}
+
+void set_instruction_set(const std::string& name) {
+  for (const InstructionSet* set : instruction_sets())
+    if (set->name == name) return chosen.store(set, std::memory_order_relaxed);
+  throw std::invalid_argument("this processor has no instruction set named '" + name + "'");
+}
+
+}  // namespace torchtopo

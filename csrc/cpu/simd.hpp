@@ -1,0 +1,141 @@
+// Vectors of W lanes, as GCC and Clang spell them; plain arrays for other compilers.
+//
+// Included once per instruction set, inside that set's namespace, so that no function compiled for
+// AVX-512 can be picked by the linker for a processor without it.
+
+#if defined(__GNUC__) && !defined(TORCHTOPO_PLAIN_VECTORS)
+
+template <class T, int W>
+struct VecOf {
+  typedef T type __attribute__((vector_size(W * sizeof(T))));
+};
+template <class T, int W>
+using Vec = typename VecOf<T, W>::type;
+
+template <int... I, class V>
+inline V shuffle(V a, V b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, I...);
+}
+template <class V, class Mask>
+inline V select(Mask mask, V yes, V no) {
+  return mask ? yes : no;
+}
+template <class To, class From>
+inline To bits(From from) {
+  static_assert(sizeof(To) == sizeof(From), "same number of bits");
+  return (To)from;
+}
+
+#else
+
+template <class T, int W>
+struct Vec {
+  T lane[W];
+  T operator[](int k) const { return lane[k]; }
+  T& operator[](int k) { return lane[k]; }
+};
+#define TORCHTOPO_LANEWISE(op)                                      \
+  template <class T, int W>                                         \
+  inline Vec<T, W> operator op(Vec<T, W> a, Vec<T, W> b) {          \
+    for (int k = 0; k < W; ++k) a.lane[k] = a.lane[k] op b.lane[k]; \
+    return a;                                                       \
+  }
+TORCHTOPO_LANEWISE(+)
+TORCHTOPO_LANEWISE(-)
+TORCHTOPO_LANEWISE(*)
+TORCHTOPO_LANEWISE(&)
+TORCHTOPO_LANEWISE(|)
+TORCHTOPO_LANEWISE(^)
+#undef TORCHTOPO_LANEWISE
+template <class T, int W>
+inline Vec<T, W> operator<<(Vec<T, W> a, int by) {
+  for (int k = 0; k < W; ++k) a.lane[k] = T(a.lane[k] << by);
+  return a;
+}
+template <class T, int W>
+struct MaskOf {
+  bool lane[W];
+};
+template <class T, int W>
+inline MaskOf<T, W> operator&(MaskOf<T, W> a, MaskOf<T, W> b) {
+  for (int k = 0; k < W; ++k) a.lane[k] = a.lane[k] & b.lane[k];
+  return a;
+}
+template <class T, int W>
+inline MaskOf<T, W> operator|(MaskOf<T, W> a, MaskOf<T, W> b) {
+  for (int k = 0; k < W; ++k) a.lane[k] = a.lane[k] | b.lane[k];
+  return a;
+}
+#define TORCHTOPO_COMPARE(op)                                            \
+  template <class T, int W>                                              \
+  inline MaskOf<T, W> operator op(Vec<T, W> a, Vec<T, W> b) {            \
+    MaskOf<T, W> mask;                                                   \
+    for (int k = 0; k < W; ++k) mask.lane[k] = a.lane[k] op b.lane[k];   \
+    return mask;                                                         \
+  }
+TORCHTOPO_COMPARE(<)
+TORCHTOPO_COMPARE(==)
+#undef TORCHTOPO_COMPARE
+template <class T, int W, class M>
+inline Vec<T, W> select(M mask, Vec<T, W> yes, Vec<T, W> no) {
+  for (int k = 0; k < W; ++k) yes.lane[k] = mask.lane[k] ? yes.lane[k] : no.lane[k];
+  return yes;
+}
+template <int... I, class T, int W>
+inline Vec<T, W> shuffle(Vec<T, W> a, Vec<T, W> b, std::integer_sequence<int, I...>) {
+  return {{(I < W ? a.lane[I % W] : b.lane[I % W])...}};
+}
+template <class To, class From>
+inline To bits(From from) {
+  static_assert(sizeof(To) == sizeof(From), "same number of bits");
+  To to;
+  std::memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+#endif
+
+template <class To, int W, class V>
+inline Vec<To, W> convert(V from) {
+#if defined(__GNUC__) && !defined(TORCHTOPO_PLAIN_VECTORS)
+  return __builtin_convertvector(from, Vec<To, W>);
+#else
+  Vec<To, W> to;
+  for (int k = 0; k < W; ++k) to[k] = To(from[k]);
+  return to;
+#endif
+}
+template <class T, int W>
+inline Vec<T, W> load(const T* from) {
+  Vec<T, W> v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class T, class V>
+inline void store(T* to, V v) {
+  std::memcpy(to, &v, sizeof v);
+}
+template <class T, int W, int... I>
+inline Vec<T, W> broadcast(T x, std::integer_sequence<int, I...>) {
+  return Vec<T, W>{((void)I, x)...};
+}
+template <class T, int W>
+inline Vec<T, W> broadcast(T x) {
+  return broadcast<T, W>(x, std::make_integer_sequence<int, W>());
+}
+template <class T, int W, int... I>
+inline Vec<T, W> count_up(T from, std::integer_sequence<int, I...>) {
+  return Vec<T, W>{T(from + T(I))...};
+}
+template <class T, int W>
+inline Vec<T, W> count_up(T from) {
+  return count_up<T, W>(from, std::make_integer_sequence<int, W>());
+}
+template <class V>
+inline V minimum(V a, V b) {
+  return select(a < b, a, b);
+}
+template <class V>
+inline V maximum(V a, V b) {
+  return select(a < b, b, a);
+}

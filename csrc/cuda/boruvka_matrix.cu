@@ -1,0 +1,151 @@
+// Boruvka's search in distance matrices, of which only the half above the diagonal is read.
+//
+// A warp has 32 vertices and a part of the others. An edge to a smaller vertex lies in the column
+// of the 32, where a lane reads for itself; an edge to a larger one in their rows, which the lanes
+// read together. Either way neighbouring lanes read neighbouring entries.
+#include "tree.cuh"
+#include "trees.hpp"
+
+namespace torchtopo::cuda {
+namespace {
+
+// The nearest vertex of another component, of the lane's vertex, among [begin, end). `component`
+// holds the bag's own entries.
+template <class In>
+__device__ Choice<Key<In>, int> nearest_in_matrix(const In* matrix, std::int64_t n, int size,
+                                                  const int* component, int group, int begin,
+                                                  int end) {
+  using Chosen = Choice<Key<In>, int>;
+  constexpr int ahead = 8;  // loads under way at once
+  const int lane = threadIdx.x % warp_size, base = group * warp_size, mine = base + lane;
+  const int own = mine < size ? component[mine] : nobody;
+  Chosen best = Chosen::none();
+  for (int row = begin; row < end && row < base + warp_size; row += ahead) {
+    In weight[ahead];
+#pragma unroll
+    for (int l = 0; l < ahead; ++l) {
+      const bool edge = row + l < end && row + l < mine && mine < size;
+      weight[l] = edge ? matrix[(row + l) * n + mine] : In(0);
+    }
+#pragma unroll
+    for (int l = 0; l < ahead; ++l) {
+      if (row + l >= end || row + l >= mine || mine >= size || component[row + l] == own) continue;
+      const Chosen found = {order_key(weight[l]), row + l};
+      if (found < best) best = found;
+    }
+  }
+  for (int l = 0; l < warp_size && base + l < size; ++l) {
+    const int vertex = base + l, root = component[vertex];
+    const int start = begin > vertex + 1 ? begin : vertex + 1;
+    const In* row = matrix + vertex * n;
+    Chosen least = Chosen::none();
+#pragma unroll 8
+    for (int column = start + lane; column < end; column += warp_size) {
+      const In weight = row[column];
+      const Chosen found = {order_key(weight), column};
+      if (component[column] != root && found < least) least = found;
+    }
+    least = warp_min(least);
+    if (lane == l && least < best) best = least;
+  }
+  return best;
+}
+
+template <class In>
+__global__ void __launch_bounds__(256) nearest_in_matrices(Bags bags, Forest<In> forest,
+                                                           const In* matrices) {
+  const std::int64_t groups = ceil_div(bags.n, warp_size);
+  const std::int64_t worker =
+      (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
+  const std::int64_t b = worker / (groups * forest.splits);
+  if (b >= bags.count || forest.done[b]) return;
+  const int part = int(worker / groups % forest.splits), group = int(worker % groups);
+  const int first = int(b * bags.n), size = forest.size[b];
+  const int begin = int(std::int64_t(size) * part / forest.splits);
+  const int end = int(std::int64_t(size) * (part + 1) / forest.splits);
+  // Components go by rows of the batch; only whether two are the same matters to the search.
+  const Choice<Key<In>, int> best = nearest_in_matrix(matrices + b * bags.n * bags.n, bags.n, size,
+                                                      forest.component + first, group, begin, end);
+  const int mine = group * warp_size + threadIdx.x % warp_size;
+  if (mine >= size) return;
+  const std::int64_t at = std::int64_t(part) * forest.rows + first + mine;
+  forest.nearest_key[at] = best.key;
+  forest.nearest[at] = best.key == absent<In> ? nobody : first + best.code;
+}
+
+// A whole bag by one block, its forest in shared memory: one launch for the batch.
+template <class In>
+__global__ void __launch_bounds__(1024) boruvka_of_matrices(Bags bags, Source<In> source, int places,
+                                                            Forest<In> forest, std::int64_t* edges,
+                                                            In* weights) {
+  const Bag bag = bags.at(blockIdx.x);
+  const int n = bag.size;
+  const In* matrix = source.of(bag);
+  const BlockTree<In> tree(shared_memory(), places);
+  Arena arena(tree.scratch);
+  int* count = arena.take<int>(1);
+  forest.take(arena);
+  for (int v = threadIdx.x; v < n; v += blockDim.x) {
+    forest.component[v] = v;
+    forest.taken[v] = no_edge;
+  }
+  if (threadIdx.x == 0) *count = 0;
+  __syncthreads();
+
+  const int warp = threadIdx.x / warp_size, groups = int(ceil_div(source.n, warp_size));
+  const int part = warp / groups, group = warp % groups;
+  bool done = n < 2;
+  while (!done) {
+    if (part < forest.splits && group * warp_size < n) {
+      const int begin = n * part / forest.splits, end = n * (part + 1) / forest.splits;
+      const Choice<Key<In>, int> best =
+          nearest_in_matrix(matrix, source.n, n, forest.component, group, begin, end);
+      const int mine = group * warp_size + threadIdx.x % warp_size;
+      if (mine < n) {
+        forest.nearest_key[part * forest.rows + mine] = best.key;
+        forest.nearest[part * forest.rows + mine] = best.key == absent<In> ? nobody : best.code;
+      }
+    }
+    __syncthreads();
+    done = merge(forest, 0, n);
+  }
+  for (int v = threadIdx.x; v < n; v += blockDim.x) {
+    if (forest.taken[v] == no_edge) continue;
+    const int i = Ends<Long>::smaller(forest.taken[v]), j = Ends<Long>::larger(forest.taken[v]);
+    const int k = atomicAdd(count, 1);
+    tree.codes[k] = Ends<Short>::code(Short(i), Short(j));
+    tree.keys[k] = 0;
+  }
+  finish<In, In>(source, bag, tree, false, edges, weights);
+}
+
+}  // namespace
+
+template <class In>
+void boruvka_in_block(const Batch& batch, std::int64_t* edges, void* weights, Stream stream) {
+  const int groups = int(ceil_div(batch.n, warp_size));
+  Forest<In> forest = {};
+  forest.rows = int(batch.n);
+  forest.splits = most_warps / groups;
+  const std::int64_t places = BlockTree<In>::places(batch.n);
+  Arena arena;
+  arena.take<int>(1);
+  forest.take(arena);
+  const std::size_t shared = BlockTree<In>::edge_bytes(places) + arena.used();
+  launch(boruvka_of_matrices<In>, batch.bags, groups * forest.splits * warp_size, shared, stream,
+         Bags(batch), Source<In>(batch), int(places), forest, edges, static_cast<In*>(weights));
+}
+
+template <class Real>
+void nearest_of_matrix(const Batch& batch, const Forest<Real>& forest, Stream stream) {
+  const std::int64_t workers = batch.bags * ceil_div(batch.n, warp_size) * forest.splits;
+  launch(nearest_in_matrices<Real>, ceil_div(workers * warp_size, 256), 256, 0, stream, Bags(batch),
+         forest, static_cast<const Real*>(batch.data));
+}
+
+template void boruvka_in_block<float>(const Batch&, std::int64_t*, void*, Stream);
+template void boruvka_in_block<double>(const Batch&, std::int64_t*, void*, Stream);
+template void nearest_of_matrix<float>(const Batch&, const Forest<float>&, Stream);
+template void nearest_of_matrix<double>(const Batch&, const Forest<double>&, Stream);
+
+}  // namespace torchtopo::cuda

@@ -1,0 +1,144 @@
+// Boruvka's search among points: tiles of direct differences, held in registers, never stored.
+//
+// A block has 64 rows and a part of the columns of their bags. It measures 64 x 64 distances at a
+// time, 4 x 4 to a thread, staging 32 coordinates of both sides in shared memory.
+#include "length.cuh"
+#include "trees.hpp"
+
+namespace torchtopo::cuda {
+namespace {
+
+constexpr int side = 64, pitch = side + 4, threads = 256, micro = 4;
+
+template <class Real>
+struct Four {
+  Real x[micro];
+
+  __device__ explicit Four(const Real* from) {
+#pragma unroll
+    for (int l = 0; l < micro; l += Quad<Real>::width) {
+      const Quad<Real> quad = *reinterpret_cast<const Quad<Real>*>(from + l);
+#pragma unroll
+      for (int m = 0; m < Quad<Real>::width; ++m) x[l + m] = quad.x[m];
+    }
+  }
+};
+
+// Coordinates of 64 rows, transposed: 8 lanes read neighbouring coordinates, 4 neighbouring rows.
+template <class Real>
+__device__ void stage(const Real* points, std::int64_t first, std::int64_t rows, std::int64_t d,
+                      std::int64_t begin, Real (*tile)[pitch]) {
+  for (int e = threadIdx.x; e < side * chunk; e += threads) {
+    const int k = e % 8 + (e / 32 % 4) * 8, row = e / 8 % 4 + (e / 128) * 4;
+    const bool real = begin + k < d && first + row < rows;
+    tile[k][row] = real ? points[(first + row) * d + begin + k] : Real(0);
+  }
+}
+
+template <class Real, class Rule>
+__global__ void __launch_bounds__(threads)
+    nearest_among_points(Bags bags, Forest<Real> forest, const Real* points, std::int64_t d) {
+  using Chosen = Choice<Key<Real>, int>;
+  Real(*rows)[pitch] = reinterpret_cast<Real(*)[pitch]>(shared_memory());
+  Real(*columns)[pitch] = rows + chunk;
+  int* range = reinterpret_cast<int*>(columns + chunk);  // first and last row of the bags here
+  const std::int64_t top = std::int64_t(blockIdx.x / forest.splits) * side;
+  const int split = blockIdx.x % forest.splits;
+
+  if (threadIdx.x < 2) range[threadIdx.x] = threadIdx.x == 0 ? forest.rows : 0;
+  __syncthreads();
+  if (threadIdx.x < side && top + threadIdx.x < forest.rows) {
+    const int b = forest.owner[top + threadIdx.x];
+    if (b != nobody && !forest.done[b]) {
+      const int first = int(bags.at(b).first);
+      atomicMin(&range[0], first);
+      atomicMax(&range[1], first + forest.size[b]);
+    }
+  }
+  __syncthreads();
+  if (range[0] >= range[1]) return;  // every bag here is done
+
+  const int across = threadIdx.x % 16, down = threadIdx.x / 16;
+  int owner[micro], component[micro];
+  Chosen best[micro];
+  for (int i = 0; i < micro; ++i) {
+    const std::int64_t row = top + down * micro + i;
+    const bool real = row < forest.rows;
+    owner[i] = real ? forest.owner[row] : nobody;
+    component[i] = real ? forest.component[row] : nobody;
+    best[i] = Chosen::none();
+  }
+  const int tiles = int(ceil_div(range[1] - range[0], side));
+  const int from = int(std::int64_t(tiles) * split / forest.splits);
+  const int to = int(std::int64_t(tiles) * (split + 1) / forest.splits);
+  for (int t = from; t < to; ++t) {
+    const std::int64_t left = range[0] + std::int64_t(t) * side;
+    Real length[micro][micro] = {};
+    for (std::int64_t begin = 0; begin < d; begin += chunk) {
+      __syncthreads();
+      stage(points, top, forest.rows, d, begin, rows);
+      stage(points, left, forest.rows, d, begin, columns);
+      __syncthreads();
+      Real part[micro][micro] = {};
+      const int depth = int(d - begin < chunk ? d - begin : chunk);
+      for (int k = 0; k < depth; ++k) {
+        const Four<Real> a(&rows[k][down * micro]), b(&columns[k][across * micro]);
+#pragma unroll
+        for (int i = 0; i < micro; ++i)
+#pragma unroll
+          for (int j = 0; j < micro; ++j) part[i][j] = Rule::add(part[i][j], a.x[i] - b.x[j]);
+      }
+#pragma unroll
+      for (int i = 0; i < micro; ++i)
+#pragma unroll
+        for (int j = 0; j < micro; ++j) length[i][j] = Rule::join(length[i][j], part[i][j]);
+    }
+#pragma unroll
+    for (int j = 0; j < micro; ++j) {
+      const std::int64_t column = left + across * micro + j;
+      if (column >= range[1]) continue;
+      const int bag = forest.owner[column], other = forest.component[column];
+#pragma unroll
+      for (int i = 0; i < micro; ++i) {
+        if (bag != owner[i] || other == component[i]) continue;
+        const Chosen found = {length_key(length[i][j]), int(column)};
+        if (found < best[i]) best[i] = found;
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < micro; ++i) {
+    for (int step = 8; step > 0; step /= 2) {  // among the 16 threads that share the row
+      const Chosen other = {__shfl_xor_sync(whole_warp, best[i].key, step),
+                            __shfl_xor_sync(whole_warp, best[i].code, step)};
+      if (other < best[i]) best[i] = other;
+    }
+    const std::int64_t row = top + down * micro + i;
+    if (across != 0 || row >= forest.rows) continue;
+    const std::int64_t at = std::int64_t(split) * forest.rows + row;
+    forest.nearest_key[at] = best[i].key;
+    forest.nearest[at] = best[i].key == absent<Real> ? nobody : best[i].code;
+  }
+}
+
+template <class Real, class Rule>
+void run(const Batch& batch, const Real* points, const Forest<Real>& forest, Stream stream) {
+  const std::size_t shared = 2 * chunk * pitch * sizeof(Real) + 2 * sizeof(int);
+  launch(nearest_among_points<Real, Rule>, ceil_div(batch.rows, side) * forest.splits, threads,
+         shared, stream, Bags(batch), forest, points, batch.d);
+}
+
+}  // namespace
+
+template <class Real>
+void nearest_of_points(const Batch& batch, const Real* points, const Forest<Real>& forest,
+                       Stream stream) {
+  if (batch.metric == 1) return run<Real, Manhattan>(batch, points, forest, stream);
+  if (batch.metric == 2) return run<Real, Chebyshev>(batch, points, forest, stream);
+  run<Real, Euclidean>(batch, points, forest, stream);
+}
+
+template void nearest_of_points<float>(const Batch&, const float*, const Forest<float>&, Stream);
+template void nearest_of_points<double>(const Batch&, const double*, const Forest<double>&, Stream);
+
+}  // namespace torchtopo::cuda

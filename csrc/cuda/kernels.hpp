@@ -1,0 +1,49 @@
+// The GPU's side of the package as plain C++: addresses of device memory, sizes, a stream.
+//
+// Nothing here waits for the device or allocates; workspace comes from the caller, who asks
+// `*_workspace` how much. `lengths` and `cu_seqlens` are read by the kernels only, which clamp them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace torchtopo::cuda {
+
+using Stream = void*;  // a cudaStream_t
+
+// How a tree is found. The edges are the same; `automatic` takes what should be faster.
+enum class Path { automatic, one_block, many_blocks };
+
+// A batch of clouds (metric < 4) or of distance matrices (metric 4). Padded: `bags` times `n` rows,
+// of which `lengths` says how many count (null: all). Packed: `rows` rows, bag b being those from
+// cu_seqlens[b] to cu_seqlens[b + 1], and n the most rows that a bag can have.
+struct Batch {
+  const void* data;
+  int dtype;   // 0 float32, 1 float64
+  int metric;  // 0 Euclidean, 1 Manhattan, 2 Chebyshev, 3 cosine, 4 precomputed
+  std::int64_t bags, n, rows, d;
+  const std::int64_t* lengths;
+  const std::int64_t* cu_seqlens;
+};
+
+// The trees, in Kruskal's order: `edges` (row, 2) and `weights` (row), n - 1 rows a bag, or, packed,
+// rows - bags in all.
+std::size_t trees_workspace(const Batch& batch, Path path);
+void trees(const Batch& batch, Path path, std::int64_t* edges, void* weights, void* workspace,
+           Stream stream);
+
+// The vertex that each edge of sorted trees kills.
+std::size_t elder_rule_workspace(std::int64_t bags, std::int64_t n);
+void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, std::int64_t n,
+                std::int64_t* dying, void* workspace, Stream stream);
+
+// Lengths of pairs, (bags, m); padding and pairs that name no point have length 0.
+void pair_distances(const void* points, int dtype, int metric, std::int64_t bags, std::int64_t n,
+                    std::int64_t d, const std::int64_t* pairs, std::int64_t m, void* out,
+                    Stream stream);
+
+void set_device(int device);
+int version();                // of the CUDA runtime inside: 13000 is 13.0
+const char* architectures();  // "75;80;...": what the kernels were compiled for
+
+}  // namespace torchtopo::cuda

@@ -1,0 +1,42 @@
+// Unit vectors in double, whose squared distances are twice the cosine distances.
+#include "length.cuh"
+#include "trees.hpp"
+
+namespace torchtopo::cuda {
+namespace {
+
+__global__ void __launch_bounds__(256) clear(int* flags, std::int64_t count) {
+  const std::int64_t k = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (k < count) flags[k] = 0;
+}
+
+// A warp per row. A point without a direction is left as zeros and marks its bag.
+template <class In>
+__global__ void __launch_bounds__(256) unit_vectors(Bags bags, const In* points, std::int64_t d, double* unit,
+                             int* distrusted) {
+  const std::int64_t row = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
+  const int lane = threadIdx.x % warp_size;
+  if (row >= bags.rows) return;
+  const std::int64_t b = bags.of(row);
+  if (b < 0) return;
+  const In* x = points + row * d;
+  const double norm = warp_norm(d, [=](std::int64_t k) { return double(x[k]); });
+  const bool usable = norm > 1e-150 && norm < 1e150;
+  if (!usable && lane == 0) distrusted[b] = 1;
+  for (std::int64_t k = lane; k < d; k += warp_size)
+    unit[row * d + k] = usable ? double(x[k]) / norm : 0.0;
+}
+
+}  // namespace
+
+template <class In>
+void normalise(const Batch& batch, double* unit, int* distrusted, Stream stream) {
+  launch(clear, ceil_div(batch.bags, 256), 256, 0, stream, distrusted, batch.bags);
+  launch(unit_vectors<In>, ceil_div(batch.rows * warp_size, 256), 256, 0, stream, Bags(batch),
+         static_cast<const In*>(batch.data), batch.d, unit, distrusted);
+}
+
+template void normalise<float>(const Batch&, double*, int*, Stream);
+template void normalise<double>(const Batch&, double*, int*, Stream);
+
+}  // namespace torchtopo::cuda

@@ -1,0 +1,49 @@
+// Kruskal's algorithm over edges that are sorted already: the elder rule of 0-dim persistence.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace torchtopo {
+
+// Components are named by their smallest vertex. All vertices are born at 0, so of two components
+// that merge, the one with the larger name is the younger, and it is the younger that dies.
+class UnionFind {
+ public:
+  void reset(std::int64_t vertices) {
+    parent_.resize(std::size_t(vertices));
+    for (std::int64_t v = 0; v < vertices; ++v) parent_[std::size_t(v)] = v;
+  }
+
+  std::int64_t find(std::int64_t v) {
+    while (parent_[std::size_t(v)] != v) {
+      std::int64_t& up = parent_[std::size_t(v)];
+      v = up = parent_[std::size_t(up)];  // path halving
+    }
+    return v;
+  }
+
+  // Merges the components of i and j; returns the name that dies, -1 if they were one already.
+  std::int64_t merge(std::int64_t i, std::int64_t j) {
+    std::int64_t elder = find(i), younger = find(j);
+    if (elder == younger) return -1;
+    if (elder > younger) std::swap(elder, younger);
+    return parent_[std::size_t(younger)] = elder, younger;
+  }
+
+ private:
+  std::vector<std::int64_t> parent_;
+};
+
+// dying[k] is the vertex that edge k of a sorted tree kills; padding (-1, -1) kills nobody.
+inline void elder_rule(const std::int64_t* edges, std::int64_t count, std::int64_t vertices,
+                       std::int64_t* dying, UnionFind& components) {
+  components.reset(vertices);
+  for (std::int64_t k = 0; k < count; ++k) {
+    const std::int64_t i = edges[2 * k], j = edges[2 * k + 1];
+    const bool inside = 0 <= i && i < vertices && 0 <= j && j < vertices;
+    dying[k] = inside ? components.merge(i, j) : -1;
+  }
+}
+
+}  // namespace torchtopo

@@ -1,0 +1,48 @@
+"""Builds torchtopo._C. Needs a C++17 compiler and pybind11; uses nvcc where there is one.
+
+TORCHTOPO_CUDA=auto|0|1 and TORCHTOPO_CUDA_ARCHS steer the CUDA part (see build_cuda.py).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from pybind11.setup_helpers import Pybind11Extension, build_ext
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # an isolated build does not start with this folder on its path
+
+if sys.platform == "win32":
+    FLAGS = ["/O2"]
+else:
+    # The arithmetic is contracted to multiply-adds, as it would be by default outside ISO mode;
+    # everything else is IEEE, for NaN and infinity are part of the contract.
+    FLAGS = ["-O3", "-ffp-contract=fast", "-Wall", "-Wextra", "-Wno-psabi", "-g0"]
+
+
+class Build(build_ext):
+    """Compiles the CUDA kernels beside the C++ ones, where CUDA is asked for."""
+
+    def build_extension(self, ext: Pybind11Extension) -> None:
+        if (ROOT / "build_cuda.py").exists():
+            import build_cuda
+
+            build_cuda.extend(ext, Path(self.build_temp), ROOT)
+        super().build_extension(ext)
+
+
+setup(
+    ext_modules=[
+        Pybind11Extension(
+            "torchtopo._C",
+            sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/**/*.cpp")),
+            depends=[str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h*")]
+            + ["csrc/cpu/isa.inc"],
+            cxx_std=17,
+            extra_compile_args=FLAGS + os.environ.get("TORCHTOPO_CXXFLAGS", "").split(),
+            extra_link_args=os.environ.get("TORCHTOPO_LDFLAGS", "").split(),
+        )
+    ],
+    cmdclass={"build_ext": Build},
+)
