@@ -203,7 +203,7 @@ def _contents(path: Path, bag: str) -> dict[str, NDArray[Any]]:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise DataError(f"bag {bag!r}: {path} does not exist; correct {TABLE}") from error
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(
             f"bag {bag!r}: {path} is no .npz file of plain arrays; write it anew"
         ) from error
