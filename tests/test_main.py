@@ -17,7 +17,7 @@ def test_it_reports_and_passes():
         [sys.executable, "-m", "torchtopo"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    for expected in (torchtopo.__version__, torch.__version__, "instruction set", "CUDA kernels"):
+    for expected in ("torchtopo: ", torch.__version__, "instruction set: ", "CUDA kernels: "):
         assert expected in done.stdout
     assert "FAILED" not in done.stdout
     assert done.stdout.count("ok ") >= 9

@@ -190,7 +190,7 @@ def test_descent_lowers_the_loss(convention):
         value.backward()
         optimizer.step()
         values.append(value.item())
-    assert values[-1] < 0.5 * values[0]
+    assert values[-1] < 0.7 * values[0]
 
 
 def test_the_module_owns_a_positive_scale_where_the_convention_has_one():
