@@ -82,6 +82,12 @@ def _rank_correlation(distances: torch.Tensor, latents: torch.Tensor) -> float:
     return float(spearmanr(a, b).statistic)
 
 
+def mean_known(values: list[float]) -> float:
+    """Mean of the values that are not nan; nan if none is."""
+    known = [v for v in values if v == v]
+    return float(np.mean(known)) if known else float("nan")
+
+
 def score(
     predictions: list[Prediction], classes: tuple[str, ...], patients: list[str] | None = None
 ) -> dict[str, Any]:

@@ -116,11 +116,12 @@ def _named(trial: Trial, *rest: Any) -> tuple[Trial, dict[str, Any]]:
 def _backend(options: Options) -> Iterator[None]:
     if options.backend == "dask":
         try:
-            from dask.distributed import Client
+            from dask import distributed
         except ImportError as error:
             raise RunError("--backend dask needs Dask: pip install 'torchtopo[dask]'") from error
         local = {"n_workers": options.jobs, "threads_per_worker": 1, "dashboard_address": None}
-        client = Client(options.scheduler) if options.scheduler else Client(**local)
+        make: Any = distributed.Client
+        client = make(options.scheduler) if options.scheduler else make(**local)
         with client, joblib.parallel_config("dask"):
             yield
     elif options.backend == "ray":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from mil_rbc.bags import Bag, Cohort
-from mil_rbc.evaluation import Prediction, evaluate
+from mil_rbc.evaluation import Prediction, evaluate, mean_known
 from mil_rbc.folds import Split
 from mil_rbc.model import MILModel
 from mil_rbc.objective import BagData
@@ -101,7 +101,7 @@ def anomaly_numbers(instances: pd.DataFrame) -> pd.DataFrame:
             if areas:
                 rows.append({
                     "pooling": pooling, "topology": arm, "score": name,
-                    "auroc": float(np.mean(areas)), "spread": float(np.mean(spreads)),
+                    "auroc": mean_known(areas), "spread": mean_known(spreads),
                     "bags": len(areas),
                 })  # fmt: skip
     return pd.DataFrame(rows)

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from mil_rbc.explain import Example
 from mil_rbc.pooling import POOLINGS
@@ -50,7 +51,9 @@ def draw(figure: Callable[..., Figure], *arguments: Any, dark: bool = False) -> 
     return buffer.getvalue()
 
 
-def _panels(count: int, across: int = 2, size: tuple[float, float] = (4.6, 3.3)) -> Any:
+def _panels(
+    count: int, across: int = 2, size: tuple[float, float] = (4.6, 3.3)
+) -> tuple[Figure, Any]:
     rows = -(-count // across)
     across = min(across, count)
     figure = Figure(figsize=(size[0] * across, size[1] * rows + 0.5))
@@ -246,5 +249,32 @@ def latent_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
         axis.set_xticks([])
         axis.set_yticks([])
         axis.grid(False)
+    _legend(figure, axes[0])
+    return figure
+
+
+def sweep(table: pd.DataFrame, along: str, measure: str, *, colours: dict[str, str]) -> Figure:
+    """Accuracy along the first option that is varied, one panel for each pooling."""
+    metric = "accuracy_validation" if measure == "validation" else "accuracy"
+    poolings = [p for p in POOLINGS if p in set(table["pooling"])]
+    first = list(table.columns).index("pooling")
+    others = [c for c in table.columns[:first] if c != along]
+    figure, axes = _panels(len(poolings))
+    values = list(dict.fromkeys(table[along]))
+    for axis, pooling in zip(axes, poolings, strict=False):
+        part = table[table["pooling"] == pooling]
+        for number, (key, line) in enumerate(part.groupby(["topology", *others], sort=False)):
+            places = [values.index(v) for v in line[along]]
+            arm = str(key[0])
+            name = ", ".join([NAMES[arm], *map(str, key[1:])])
+            axis.errorbar(places, 100 * line[f"{metric}_mean"],
+                          100 * line[f"{metric}_std"].fillna(0), color=colours[arm],
+                          ls=STYLES[arm], marker="osD^vP*X"[number % 8], ms=7, capsize=3,
+                          elinewidth=1, alpha=0.9, label=name)  # fmt: skip
+        axis.set_xticks(range(len(values)), [f"{v:g}" if isinstance(v, float) else str(v)
+                                             for v in values])  # fmt: skip
+        axis.set_title(pooling)
+        axis.set_xlabel(along.split(".")[-1])
+        axis.set_ylabel(f"{measure} accuracy, %")
     _legend(figure, axes[0])
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import shlex
@@ -10,11 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from mil_rbc import __version__
 from mil_rbc.bags import Cohort
-from mil_rbc.cohort import load
+from mil_rbc.cohort import COHORTS, load
 from mil_rbc.execute import duration, run_trials
 from mil_rbc.files import RunError, command, write_whole
 from mil_rbc.folds import Split, split_hash
@@ -32,8 +34,14 @@ def main(argv: list[str]) -> None:
     run(options, preset=str(further["preset"]), argv=argv)
 
 
-def run(options: Options, preset: str = "", argv: list[str] | None = None) -> None:
-    """Load the cohort, train what is not trained yet, write tables, figures and report."""
+def run(
+    options: Options, preset: str = "", argv: list[str] | None = None, *, report: bool = True
+) -> dict[str, pd.DataFrame]:
+    """Load the cohort, train what is not trained yet, write tables, figures and report.
+
+    Returns:
+        The tables by name; none in a process that only helps a strategy.
+    """
     start = time.monotonic()
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of the processes of a strategy
     stored = _stored(options)
@@ -50,7 +58,7 @@ def run(options: Options, preset: str = "", argv: list[str] | None = None) -> No
     trials = grid(options)
     results = run_trials(trials, splits, options, cohort_file)
     if not first:
-        return
+        return {}
     seconds = record.pop("seconds_before", 0.0) + time.monotonic() - start
     record["seconds"] = round(seconds, 1)
     _write_config(options, preset, record)
@@ -58,11 +66,14 @@ def run(options: Options, preset: str = "", argv: list[str] | None = None) -> No
     tables = write_tables(
         options.out, trials, results, list(cohort.classes), cohort.provenance, options, said
     )
+    if not report:
+        return tables
     from mil_rbc.report import write_report
 
     write_report(options, cohort, trials, splits, tables, record, said)
     print((options.out / "table1.md").read_text())
     print(f"{options.out / 'report.html'} ({duration(time.monotonic() - start)})")
+    return tables
 
 
 def describe(options: Options, cohort: Cohort, record: dict[str, Any]) -> str:
@@ -87,8 +98,8 @@ def _cohort(options: Options, first: bool) -> tuple[Cohort, Path]:
     if options.cohort == "rendered" and path.exists():  # rendering takes longer than reading
         return load_cohort(path), path
     extra = dict(options.cohort_options)
-    if options.cohort in ("chula",):  # the source of the cells decides the folds
-        extra.setdefault("folds", options.folds)
+    if "folds" in inspect.signature(COHORTS.get(options.cohort, load)).parameters:
+        extra.setdefault("folds", options.folds)  # the source of the cells decides the folds
     cohort = load(
         options.cohort, options.data, seed=options.cohort_seed, size=options.size, **extra
     )

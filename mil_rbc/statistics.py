@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -123,7 +124,9 @@ def bootstrap_differences(
         probabilities = rows[[f"p_{c}" for c in classes]].to_numpy(float)
         for name, values in weighted_metrics(labels, probabilities, weights).items():
             per_arm.setdefault(str(arm), {}).setdefault(name, []).append(values)
-    return {
-        name: np.nanmean(per_arm["on"][name], 0) - np.nanmean(per_arm["off"][name], 0)
-        for name in METRICS
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a draw of patients of one class has no AUROC: nan
+        return {
+            name: np.nanmean(per_arm["on"][name], 0) - np.nanmean(per_arm["off"][name], 0)
+            for name in METRICS
+        }

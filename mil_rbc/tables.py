@@ -72,7 +72,9 @@ def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str])
                 "difference": difference.mean(), "difference_std": difference.std(),
                 "t": test.t, "p": test.p, "bootstrap_low": low, "bootstrap_high": high,
             })  # fmt: skip
-    return pd.DataFrame(rows)
+    columns = ["pooling", "metric", "pairs", "without", "with", "difference", "difference_std",
+               "t", "p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
 
 
 def percent(mean: float, std: float) -> str:

@@ -17,7 +17,14 @@ from torch import Tensor
 
 from mil_rbc import __version__
 from mil_rbc.bags import Cohort, DataError
-from mil_rbc.evaluation import Prediction, evaluate, instance_rows, prediction_rows, score
+from mil_rbc.evaluation import (
+    Prediction,
+    evaluate,
+    instance_rows,
+    mean_known,
+    prediction_rows,
+    score,
+)
 from mil_rbc.files import (
     RunError,
     load_checkpoint,
@@ -288,7 +295,7 @@ class Training:
             **score(predictions, cohort.classes),
             **score(predictions, cohort.classes, [b.patient for b in cohort.bags]),
             "matched": float(np.mean([p.matched for p in predictions])),
-            "spearman": float(np.nanmean([p.spearman for p in predictions])),
+            "spearman": mean_known([p.spearman for p in predictions]),
             "topo_to_class": state.history[-1]["topo_to_class"],
             "epochs": state.epoch, "train_bags": len(self.train), "test_bags": len(self.test),
             "seconds": state.seconds,
@@ -303,6 +310,8 @@ class Training:
             best = min(state.history, key=lambda row: row["L_MIL_validation"])
             names = ("L_MIL_validation", "accuracy_validation")
             result |= {"best_epoch": int(best["epoch"]), **{name: best[name] for name in names}}
+        for logger in self.fabric.loggers:
+            logger.finalize("success")
         if self.fabric.is_global_zero:
             self._write(state, predictions, result)
         self.fabric.barrier()

@@ -1,0 +1,105 @@
+"""Classify new samples with a trained model: `python -m mil_rbc.predict`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jsonargparse import ArgumentParser
+
+from mil_rbc.bags import DataError
+from mil_rbc.detect import Name, make
+from mil_rbc.detect.samples import Cells, ImageSet, find_cells, find_samples
+from mil_rbc.files import RunError, command, write_whole
+from mil_rbc.model import MILModel
+from mil_rbc.training import load_model
+
+
+def predict(
+    checkpoint: Path,
+    images: Path,
+    out: Path = Path("cells.csv"),
+    detector: Name = "watershed",
+    weights: Path | None = None,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Classify the samples in a folder of smear images and write the scores of their cells.
+
+    Args:
+        checkpoint: checkpoint.pt of a trial.
+        images: one image, a folder with the images of one sample, a folder with one subfolder for
+            each sample, or a folder with patients.csv.
+        out: CSV file for the cells: sample, image, box, attention, anomaly score, pooling weight.
+        detector: watershed, or maskrcnn with weights; a model of RoI features needs maskrcnn.
+        weights: file of weights of the detector.
+        device: where the model and Mask R-CNN run: cpu, cuda.
+
+    Returns:
+        One row per sample: sample, prediction, cells and the probability of each class.
+    """
+    model, stored = load_model(checkpoint, device)
+    kind, classes = model.architecture.kind, model.architecture.classes
+    if kind == "vector":
+        raise RunError(
+            f"{checkpoint} is a model of tabular instances: it cannot classify images; name a "
+            f"checkpoint of a crop or RoI cohort"
+        )
+    finder = make(detector, weights=weights, device=device)
+    samples, cells = [], []
+    for sample in _samples(images):
+        found = find_cells(sample, finder, roi=kind == "roi")
+        probabilities, scores = _classify(model, found, device)
+        samples.append({
+            "sample": sample.name, "prediction": classes[int(probabilities.argmax())],
+            "cells": len(found.crops),
+            **{f"p_{c}": p for c, p in zip(classes, probabilities, strict=True)},
+        })  # fmt: skip
+        cells.append(scores.assign(sample=sample.name))
+    table = pd.concat(cells, ignore_index=True)
+    ordered = ["sample", *(c for c in table.columns if c != "sample")]
+    write_whole(out, table[ordered].to_csv(index=False))
+    print(f"Trained on: {stored['provenance']}", file=sys.stderr)
+    return pd.DataFrame(samples)
+
+
+def _samples(images: Path) -> list[ImageSet]:
+    if images.is_file():
+        return [ImageSet(images.stem, images.stem, "", ((images, ""),))]
+    if not images.exists():
+        raise DataError(f"there is no image or folder {images}: check --images")
+    return find_samples(images)
+
+
+@torch.no_grad()
+def _classify(
+    model: MILModel, found: Cells, device: str
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], pd.DataFrame]:
+    instances = torch.from_numpy(found.crops if found.roi is None else found.roi).to(device)
+    out = model(instances[None])
+    pooled = out.pooled
+    columns = {"attention": pooled.attention, "anomaly_score": pooled.anomaly,
+               "weight": pooled.weights}  # fmt: skip
+    frame = pd.DataFrame({"image": found.images, "cell": np.arange(len(found.crops))})
+    frame[["x0", "y0", "x1", "y1"]] = found.boxes
+    for name, values in columns.items():
+        frame[name] = np.nan if values is None else values[0].double().cpu().numpy()
+    return out.bag[0].double().softmax(0).cpu().numpy(), frame
+
+
+def main(argv: list[str]) -> None:
+    """Run the command line."""
+    parser = ArgumentParser(
+        prog="python -m mil_rbc.predict", description=(predict.__doc__ or "").split("\n")[0]
+    )
+    parser.add_function_arguments(predict, as_positional=False)
+    values = parser.parse_args(argv)
+    table = predict(**parser.instantiate(values).as_dict())
+    print(table.to_string(index=False, float_format=lambda x: f"{x:.3f}"))
+    print(f"scores of the cells: {values.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

@@ -1,0 +1,137 @@
+"""The same experiment over a grid of option values: `python -m mil_rbc.sweep`."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mil_rbc import figures
+from mil_rbc.files import RunError, command, write_whole
+from mil_rbc.options import Options, parse
+from mil_rbc.run import run
+from mil_rbc.statistics import METRICS
+
+DESCRIPTION = (
+    "Run the experiment for every combination of some options' values. All options of "
+    "mil_rbc.run, and: --vary NAME=VALUE,VALUE... (repeatable; a cohort's own option as "
+    "cohort_options.NAME) and --report validation|test."
+)
+VALIDATED = {"L_MIL_validation": "L_MIL_validation", "accuracy_validation": "accuracy_validation"}
+
+
+def main(argv: list[str]) -> None:
+    """Run the command line."""
+    own, rest = _own(argv)
+    options, further = parse("python -m mil_rbc.sweep", DESCRIPTION, rest)
+    measure = own["report"][-1] if own["report"] else "validation"
+    if measure not in ("validation", "test"):
+        raise RunError(f"--report is validation or test, not {measure!r}")
+    if not own["vary"]:
+        raise RunError("nothing to vary: give --vary NAME=VALUE,VALUE, such as --vary lam=0.05,5")
+    sweep(options, [_axis(text) for text in own["vary"]], measure, str(further["preset"]))
+
+
+def sweep(
+    options: Options, axes: list[tuple[str, list[Any]]], measure: str, preset: str = ""
+) -> pd.DataFrame:
+    """Run every combination, and write `sweep.csv`, `sweep.md` and `figures/sweep.png`.
+
+    Args:
+        options: of all runs; each goes to its own folder below `options.out`.
+        axes: names of options with their values.
+        measure: `"validation"` trains with the protocol nested and reads only inner validation
+            folds, so that options may be chosen by it; `"test"` reads the test folds, for curves
+            along something that is not chosen, such as the number of training bags.
+        preset: which preset the options come from, for the record.
+
+    Returns:
+        One row per combination, pooling and arm, with mean and standard deviation of each metric.
+    """
+    if measure == "validation":
+        options = dataclasses.replace(options, protocol="nested", test_every=0)
+    rows = []
+    for values in itertools.product(*(values for _, values in axes)):
+        chosen = dict(zip((name for name, _ in axes), values, strict=True))
+        name = "_".join(f"{k.split('.')[-1]}={v}" for k, v in chosen.items())
+        cell = _with(options, chosen, options.out / re.sub(r"[^\w.=+-]", "-", name))
+        print(f"== {name}", file=sys.stderr)
+        results = run(cell, preset, report=False)["results"]
+        for (pooling, arm), part in results.groupby(["pooling", "topology"], sort=False):
+            row = {**chosen, "pooling": pooling, "topology": arm, "trials": len(part)}
+            for metric in VALIDATED if measure == "validation" else METRICS:
+                row |= {f"{metric}_mean": part[metric].mean(), f"{metric}_std": part[metric].std()}
+            row["topo_to_class"] = part["topo_to_class"].mean()
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    write_whole(options.out / "sweep.csv", table.to_csv(index=False))
+    text = f"Read from {measure} folds, {options.folds} folds × {options.runs} runs, seed "
+    text += f"{options.seed}.\n\n{_markdown(table)}\n"
+    write_whole(options.out / "sweep.md", text)
+    write_whole(options.out / "figures" / "sweep.png",
+                figures.draw(figures.sweep, table, axes[0][0], measure))  # fmt: skip
+    print(text)
+    return table
+
+
+def _own(argv: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    own: dict[str, list[str]] = {"vary": [], "report": []}
+    rest: list[str] = []
+    waiting = ""
+    for argument in argv:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if waiting:
+            own[waiting].append(argument)
+            waiting = ""
+        elif argument.startswith("--") and name in own:
+            if equals:
+                own[name].append(value)
+            else:
+                waiting = name
+        else:
+            rest.append(argument)
+    if waiting:
+        raise RunError(f"--{waiting} needs a value")
+    return own, rest
+
+
+def _axis(text: str) -> tuple[str, list[Any]]:
+    name, _, values = text.partition("=")
+    known = {f.name for f in dataclasses.fields(Options)}
+    if name.split(".")[0] not in known or not values:
+        raise RunError(f"--vary {text}: write NAME=VALUE,VALUE with an option of mil_rbc.run")
+    return name, [_value(v) for v in values.split(",")]
+
+
+def _value(text: str) -> Any:
+    try:
+        return float(text) if re.search(r"[.e]", text) and text[0] in "0123456789.-" else int(text)
+    except ValueError:
+        return text
+
+
+def _with(options: Options, chosen: dict[str, Any], out: Path) -> Options:
+    plain = {k: v for k, v in chosen.items() if "." not in k}
+    inner = {k.split(".", 1)[1]: v for k, v in chosen.items() if k.startswith("cohort_options.")}
+    cohort_options = {**options.cohort_options, **inner}
+    made = dataclasses.replace(options, **plain, cohort_options=cohort_options, out=out)
+    made.check()
+    return made
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    def said(value: Any) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    lines = ["| " + " | ".join(table.columns) + " |", "|---" * len(table.columns) + "|"]
+    lines += ["| " + " | ".join(map(said, row)) + " |" for row in table.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

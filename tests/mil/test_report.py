@@ -1,0 +1,134 @@
+"""The report is one file that stands alone, and says no more than the numbers do."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mil_rbc.bags import Cohort
+from mil_rbc.files import command
+from mil_rbc.report import verdicts
+from mil_rbc.run import main
+from tests.mil.test_run import arguments, bags_folder
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+CHECK = """
+<script>
+addEventListener("load", () => setTimeout(() => {
+  const broken = [...document.images].filter(i => !i.complete || !i.naturalWidth).length;
+  const outside = performance.getEntriesByType("resource")
+    .filter(r => !r.name.startsWith("data:")).map(r => r.name);
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  const style = getComputedStyle(document.body);
+  document.title = JSON.stringify({broken, outside, wide, errors: window.faults,
+    images: document.images.length, ground: style.backgroundColor});
+}, 300));
+</script>
+"""
+FAULTS = "<script>window.faults = []; onerror = m => faults.push(m);</script>"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, vectors: Cohort) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    data = bags_folder(folder / "bags", vectors)
+    given = arguments(data, folder / "out", "--pooling", "anomaly", "max", "--folds", "2")
+    assert command(main, given) == 0
+    return folder / "out" / "report.html"
+
+
+class Addresses(HTMLParser):
+    """Collects everything a page would load or link to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "action")]
+        if tag not in ("meta", "link", "img", "source", "br", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_nothing_is_loaded_from_outside(page: Path) -> None:
+    text = page.read_text()
+    reader = Addresses()
+    reader.feed(text)
+    assert not reader.open  # every tag is closed
+    assert reader.found
+    assert all(address.startswith("data:") for address in reader.found)
+    assert "<script" not in text
+    assert "url(" not in text
+
+
+def test_it_says_what_the_data_are_and_how_to_repeat_it(page: Path) -> None:
+    text = page.read_text()
+    assert "Bags of cells read from the folder" in text
+    assert "python -m mil_rbc.run" in text
+    assert "corrected" in text
+    assert not re.search(r"\\bnan\\b", text)
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed")
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True])
+def test_in_a_browser(page: Path, tmp_path: Path, width: int, dark: bool) -> None:
+    import html
+    import json
+
+    checked = tmp_path / "checked.html"
+    text = page.read_text().replace("<head>", "<head>" + FAULTS)
+    checked.write_text(text.replace("</body>", CHECK + "</body>"))
+    given = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom",
+             f"--window-size={width},900", "--virtual-time-budget=4000", "--enable-logging=stderr",
+             f"--user-data-dir={tmp_path / 'profile'}"]  # fmt: skip
+    if dark:
+        given.append("--blink-settings=preferredColorScheme=0")
+    run = subprocess.run([*given, checked.as_uri()], capture_output=True, text=True, timeout=120,
+                         check=True)  # fmt: skip
+    title = re.search(r"<title>(.*?)</title>", run.stdout, re.S)
+    assert title is not None
+    seen = json.loads(html.unescape(title.group(1)))
+    assert seen["errors"] == []
+    assert seen["broken"] == 0
+    assert seen["outside"] == []
+    assert seen["images"] == 6
+    assert seen["wide"] <= 0  # the page itself never scrolls sideways
+    light = seen["ground"] == "rgb(255, 255, 255)"
+    assert light != dark
+    assert "CONSOLE" not in run.stderr
+
+
+def row(difference: float, low: float, high: float, p: float) -> pd.DataFrame:
+    return pd.DataFrame([{"pooling": "max", "metric": "accuracy", "difference": difference,
+                          "bootstrap_low": low, "bootstrap_high": high, "p": p}])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "said"),
+    [
+        (row(0.05, 0.01, 0.09, 0.01), "clear", "higher with topology by 5.0"),
+        (row(-0.05, -0.09, -0.01, 0.01), "clear", "lower with topology by 5.0"),
+        (row(0.05, -0.01, 0.09, 0.01), "unclear", "no clear difference"),
+        (row(0.05, 0.01, 0.09, 0.20), "unclear", "no clear difference"),
+        (row(0.05, 0.01, 0.09, float("nan")), "unclear", "no test"),
+    ],
+)
+def test_a_verdict_is_as_strong_as_the_evidence(given: pd.DataFrame, kind: str, said: str) -> None:
+    (found,) = verdicts(given)
+    assert found["kind"] == kind
+    assert said in found["text"]

@@ -1,0 +1,311 @@
+"""The command line end to end on a tiny cohort."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from mil_rbc import run as module
+from mil_rbc.bags import Cohort, DataError
+from mil_rbc.execute import duration
+from mil_rbc.files import RunError, command, load_checkpoint, read_json
+from mil_rbc.options import Options, parse
+from mil_rbc.run import main
+from mil_rbc.statistics import METRICS
+
+ROOT = Path(__file__).parents[2]
+
+
+def bags_folder(folder: Path, cohort: Cohort) -> Path:
+    """Write a cohort of vectors as a user's folder of bags."""
+    folder.mkdir(parents=True)
+    rows = []
+    for bag in cohort.bags:
+        assert bag.cell_labels is not None
+        cells = np.array(["odd" if k else "normal" for k in bag.cell_labels])
+        file = folder / f"{bag.bag}.npz"
+        np.savez(file, vectors=bag.instances, images=bag.images, cell_labels=cells)
+        rows.append((bag.bag, bag.patient, cohort.classes[bag.label], f"{bag.bag}.npz"))
+    frame = pd.DataFrame(rows, columns=["bag", "patient", "label", "file"])
+    frame.to_csv(folder / "bags.csv", index=False)
+    return folder
+
+
+def arguments(data: Path, out: Path, *more: str) -> list[str]:
+    given = f"--cohort bags --data {data} --out {out} --runs 1 --epochs 2 --latent 16"
+    return [*given.split(), "--device", "cpu", "--threads", "1", *more]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, vectors: Cohort) -> Path:
+    return bags_folder(tmp_path_factory.mktemp("data") / "bags", vectors)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A finished run of all eight variants."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    assert command(main, arguments(data, folder)) == 0
+    return folder
+
+
+def test_everything_is_written(out: Path) -> None:
+    for name in ("config.yaml", "predictions.csv", "instances.csv", "results.csv", "table1.csv",
+                 "table1.md", "paired.csv", "report.html"):  # fmt: skip
+        assert (out / name).stat().st_size > 0, name
+    figures = {p.stem for p in (out / "figures").glob("*.png")}
+    assert figures == {"differences", "fig4_cell_scores", "fig5_heat_maps", "lambda_ratio",
+                       "latent_maps", "learning_curves"}  # fmt: skip
+    trials = sorted(p.name for p in (out / "trials").iterdir())
+    assert len(trials) == 24
+    assert "attention-on-fold2-run0" in trials
+    for trial in trials:
+        files = {p.name for p in (out / "trials" / trial).iterdir()}
+        assert files == {"checkpoint.pt", "metrics.csv", "predictions.csv", "instances.csv",
+                         "result.json"}  # fmt: skip
+    assert not list(out.rglob("*.part"))
+
+
+def test_columns(out: Path, vectors: Cohort) -> None:
+    predictions = pd.read_csv(out / "predictions.csv")
+    assert list(predictions)[:10] == [
+        "run", "fold", "pooling", "topology", "patient", "bag", "label", "prediction",
+        "p_control", "p_ill",
+    ]  # fmt: skip
+    assert len(predictions) == 8 * len(vectors.bags)  # every bag is tested once by each variant
+    assert np.allclose(predictions[["p_control", "p_ill"]].sum(axis=1), 1)
+    results = pd.read_csv(out / "results.csv")
+    assert list(results)[:9] == ["run", "fold", "pooling", "topology", "accuracy", "f1_weighted",
+                                 "f1_macro", "balanced_accuracy", "auroc"]  # fmt: skip
+    assert len(results) == 24
+    instances = pd.read_csv(out / "instances.csv")
+    assert {"attention", "anomaly_score", "cell_label"} <= set(instances)
+    assert len(instances) == 8 * sum(map(len, vectors.bags))
+    scored = instances[instances["pooling"] == "anomaly"]
+    assert scored["anomaly_score"].notna().all()
+    assert instances[instances["pooling"] == "max"]["attention"].isna().all()
+    metrics = pd.read_csv(out / "trials" / "anomaly-on-fold0-run0" / "metrics.csv")
+    assert {"L_MIL", "L_SIC", "L_topo", "topo_to_class", "matched", "accuracy_train",
+            "accuracy_test"} <= set(metrics)  # fmt: skip
+    table = pd.read_csv(out / "table1.csv")
+    assert {f"{m}_{s}" for m in METRICS for s in ("mean", "std")} <= set(table)
+    paired = pd.read_csv(out / "paired.csv")
+    assert {"difference", "t", "p", "bootstrap_low", "bootstrap_high"} <= set(paired)
+
+
+def test_the_tables_agree_with_the_predictions(out: Path) -> None:
+    predictions = pd.read_csv(out / "predictions.csv")
+    keys = ["pooling", "topology", "run", "fold"]
+    right = (predictions["label"] == predictions["prediction"]).groupby(
+        [predictions[k] for k in keys]
+    )
+    results = pd.read_csv(out / "results.csv").set_index(keys)["accuracy"]
+    pd.testing.assert_series_equal(
+        right.mean().sort_index(), results.sort_index(), check_names=False
+    )
+    markdown = (out / "table1.md").read_text()
+    assert "81.29 ± 2.5" in markdown  # the paper's, beside ours
+
+
+def test_config_says_all_that_a_repetition_needs(out: Path, data: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    record = config["record"]
+    assert len(record["data_sha256"]) == 64
+    assert len(record["split_sha256"]) == 1
+    assert {"torch", "mil_rbc", "lightning"} <= set(record["versions"])
+    assert set(record["seeds"]) == {f"fold{f}-run0" for f in range(3)}
+    again = tmp_path / "again"
+    code = command(main, ["--config", str(out / "config.yaml"), "--pooling", "max",
+                          "--out", str(again)])  # fmt: skip
+    assert code == 0
+    name = "max-on-fold1-run0"
+    first, second = (load_checkpoint(o / "trials" / name / "checkpoint.pt") for o in (out, again))
+    assert all(torch.equal(v, second["model"][k]) for k, v in first["model"].items())
+
+
+def test_the_same_command_again_trains_nothing(out: Path, data: Path) -> None:
+    results = sorted((out / "trials").rglob("result.json"))
+    before = [(p, p.stat().st_mtime_ns) for p in results]
+    assert command(main, arguments(data, out)) == 0
+    assert [(p, p.stat().st_mtime_ns) for p in results] == before
+
+
+def test_more_runs_may_be_added(tmp_path: Path, data: Path) -> None:
+    one = arguments(data, tmp_path, "--pooling", "max", "--topology", "off")
+    assert command(main, one) == 0
+    first = tmp_path / "trials" / "max-off-fold0-run0" / "result.json"
+    before = first.stat().st_mtime_ns
+    assert command(main, [*one, "--runs", "2"]) == 0
+    assert first.stat().st_mtime_ns == before
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 6
+
+
+def test_other_options_in_the_same_folder_are_refused(
+    out: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(main, arguments(data, out, "--lam", "1.0")) == 2
+    said = capsys.readouterr().err
+    assert "--lam 0.005, not 1.0" in said
+    assert "Traceback" not in said
+
+
+def test_other_data_in_the_same_folder_are_refused(
+    tmp_path: Path, vectors: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bags_folder(tmp_path / "data", vectors)
+    given = arguments(data, tmp_path / "out", "--pooling", "max", "--topology", "off")
+    assert command(main, given) == 0
+    bag = vectors.bags[0]
+    np.savez(data / f"{bag.bag}.npz", vectors=bag.instances + 1)
+    assert command(main, given) == 2
+
+
+def test_side_by_side_equals_one_after_another(tmp_path: Path, out: Path, data: Path) -> None:
+    given = arguments(data, tmp_path, "--jobs", "2", "--pooling", "anomaly")
+    assert command(main, given) == 0
+    for name in ("anomaly-on-fold0-run0", "anomaly-off-fold2-run0"):
+        a, b = (load_checkpoint(o / "trials" / name / "checkpoint.pt") for o in (out, tmp_path))
+        assert all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
+    tmp_path: Path, out: Path, data: Path
+) -> None:
+    """`kill -9` in the middle of the second trial, then the same command again."""
+    more = ["--pooling", "anomaly", "--topology", "on", "--checkpoint_every", "1", "--epochs", "30"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert command(main, arguments(data, whole, *more)) == 0
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    given = [sys.executable, "-m", "mil_rbc.run", *arguments(data, broken, *more)]
+    process = subprocess.Popen(given, env=environment, stderr=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, cwd=ROOT)  # fmt: skip
+    deadline = time.monotonic() + 120
+    middle = broken / "trials" / "anomaly-on-fold1-run0" / "resume.pt"
+    while not middle.exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = {p: p.stat().st_mtime_ns for p in broken.glob("trials/*/result.json")}
+    assert len(finished) == 1
+    run = subprocess.run(given, env=environment, capture_output=True, text=True, cwd=ROOT,
+                         check=True)  # fmt: skip
+    assert "1 of 3 trials were finished before" in run.stderr
+    assert all(p.stat().st_mtime_ns == t for p, t in finished.items())
+    for path in sorted(whole.glob("trials/*/checkpoint.pt")):
+        a = load_checkpoint(path)["model"]
+        b = load_checkpoint(broken / path.relative_to(whole))["model"]
+        assert all(torch.equal(v, b[k]) for k, v in a.items()), path
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--preset", "nonsense"], "there is no preset 'nonsense'"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["--folds", "0"], "--folds must be at least 1"),
+        (["--lam", "-1"], "--lam must not be negative"),
+        (["--pooling", "max", "max"], "must name each variant once"),
+        (["--cohort", "nonsense"], "unknown cohort 'nonsense'"),
+        (["--cohort", "bags", "--data", "nowhere"], "nowhere"),
+        (["--cohort_options", "{nonsense: 1}"], "no option 'nonsense'"),
+    ],
+)
+def test_bad_options_are_one_sentence(
+    given: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(main, ["--out", str(tmp_path / "o"), *given]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("given", [["--pooling", "median"], ["--epochs", "many"], ["--nonsense"]])
+def test_unknown_values_name_the_option(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(given)
+    assert stop.value.code != 0
+    assert given[0].strip("-") in capsys.readouterr().err
+
+
+def test_a_config_with_an_unknown_option_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("epoch: 3\n")
+    with pytest.raises(RunError, match=r"c\.yaml has an unknown option 'epoch'"):
+        parse("x", "", ["--config", str(tmp_path / "c.yaml")])
+
+
+def test_command_line_before_config_before_preset(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("epochs: 3\ntopology: [off]\nseed: 7\n")
+    options, _ = parse("x", "", ["--config", str(tmp_path / "c.yaml"), "--preset", "smoke",
+                                 "--seed", "8"])  # fmt: skip
+    assert (options.seed, options.epochs, options.topology) == (8, 3, ["off"])
+    assert options.size == "smoke"
+
+
+def test_presets() -> None:
+    paper, _ = parse("x", "", ["--preset", "paper"])
+    assert (paper.folds, paper.runs, paper.size, paper.lam, paper.lr) == (3, 3, "paper", 5e-3, 5e-4)
+    assert (paper.input_size, paper.anomaly, paper.latent) == (64, "paper", 500)
+    default, _ = parse("x", "", [])
+    assert len(default.pooling) * len(default.topology) * default.folds * default.runs == 24
+    smoke, _ = parse("x", "", ["--preset", "smoke"])
+    assert len(smoke.pooling) * len(smoke.topology) == 8
+
+
+def test_every_option_has_help() -> None:
+    from mil_rbc.options import _attribute_help
+
+    assert set(_attribute_help()) == set(Options.__dataclass_fields__)
+
+
+def test_a_leak_is_an_error(
+    vectors: Cohort, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import dataclasses
+
+    twin = dataclasses.replace(vectors.bags[1], bag="copy", patient="other")
+    leaky = dataclasses.replace(vectors, bags=[*vectors.bags, twin])
+    monkeypatch.setattr(module, "load", lambda *a, **k: leaky)
+    refused = [seed for seed in range(6) if _leaks(leaky, seed)]
+    assert refused  # wherever the copy is dealt to another fold than P0
+    given = Options(cohort="bags", seed=refused[0], runs=1, epochs=1, out=tmp_path)
+    with pytest.raises(DataError, match="keep such bags in one fold"):
+        module.run(given)
+
+
+def _leaks(cohort: Cohort, seed: int) -> bool:
+    try:
+        module.deal_runs(cohort, Options(seed=seed, runs=1))
+    except DataError:
+        return True
+    return False
+
+
+def test_smoke_preset_on_the_rendered_cohort(tmp_path: Path) -> None:
+    given = f"--preset smoke --out {tmp_path} --folds 2 --jobs 2 --pooling anomaly --epochs 1"
+    assert command(main, given.split()) == 0
+    assert "Synthetic" in (tmp_path / "report.html").read_text()
+    assert "Synthetic" in (tmp_path / "table1.md").read_text()
+    result = read_json(tmp_path / "trials" / "anomaly-on-fold0-run0" / "result.json")
+    assert result["space"] == "images"
+    assert result["convention"] == "paper"
+
+
+def test_durations_read_well() -> None:
+    assert duration(59.4) == "59 s"
+    assert duration(61) == "1 min 01 s"
+    assert duration(7265) == "2 h 01 min"

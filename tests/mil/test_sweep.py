@@ -1,0 +1,54 @@
+"""Sweeps choose on validation folds and show curves on test folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mil_rbc.bags import Cohort
+from mil_rbc.files import RunError, command
+from mil_rbc.sweep import _axis, main
+from tests.mil.test_run import arguments, bags_folder
+
+
+def test_a_sweep_by_validation_never_reads_test_metrics(tmp_path: Path, vectors: Cohort) -> None:
+    data = bags_folder(tmp_path / "bags", vectors)
+    given = arguments(data, tmp_path / "out", "--pooling", "max", "--folds", "2",
+                      "--vary", "lam=0,0.5", "--vary=convention=paper,mil")  # fmt: skip
+    assert command(main, [*given, "--topology", "on"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "sweep.csv")
+    assert len(table) == 4
+    assert table["lam"].tolist() == [0, 0, 0.5, 0.5]
+    assert "accuracy_validation_mean" in table
+    assert "accuracy_mean" not in table
+    assert (tmp_path / "out" / "figures" / "sweep.png").stat().st_size > 0
+    first = pd.read_csv(tmp_path / "out" / "lam=0_convention=paper" / "results.csv")
+    assert set(first["protocol"]) == {"nested"}
+    metrics = next((tmp_path / "out").glob("*/trials/*/metrics.csv"))
+    assert pd.read_csv(metrics)["accuracy_test"].isna().all()
+
+
+def test_a_sweep_may_show_test_metrics_along_what_is_not_chosen(
+    tmp_path: Path, vectors: Cohort
+) -> None:
+    data = bags_folder(tmp_path / "bags", vectors)
+    given = arguments(data, tmp_path / "out", "--pooling", "max", "--folds", "2",
+                      "--vary", "epochs=1,2", "--report", "test")  # fmt: skip
+    assert command(main, given) == 0
+    table = pd.read_csv(tmp_path / "out" / "sweep.csv")
+    assert table["epochs"].tolist() == [1, 1, 2, 2]
+    assert set(table["topology"]) == {"off", "on"}
+    assert table["accuracy_mean"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("text", ["nonsense=1", "lam", "lam="])
+def test_bad_axes_are_refused(text: str) -> None:
+    with pytest.raises(RunError, match="write NAME=VALUE"):
+        _axis(text)
+
+
+def test_nothing_to_vary_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(main, []) == 2
+    assert "nothing to vary" in capsys.readouterr().err

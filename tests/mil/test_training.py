@@ -1,0 +1,301 @@
+"""Training: paired arms, seeds, schedules, resume to the bit, and nothing chosen on a test fold."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mil_rbc.bags import Cohort, DataError
+from mil_rbc.files import RunError, load_checkpoint, read_json
+from mil_rbc.objective import BagData, Objective
+from mil_rbc.options import Options
+from mil_rbc.pooling import POOLINGS
+from mil_rbc.topology import Regularizer, input_space, points_of, resolve_space
+from mil_rbc.training import Training, finished, load_model
+from mil_rbc.trial import Trial, deal_runs, fingerprint, grid
+from tests.mil.conftest import Make
+
+
+class Stop(Exception):
+    """Stands for whatever ends a process."""
+
+
+def interrupt(training: Training, after: int) -> None:
+    """Make a training stop after so many epochs."""
+    epoch = training._epoch
+
+    def stopping(number: int) -> dict[str, float]:
+        if number == after:
+            raise Stop
+        return epoch(number)
+
+    training._epoch = stopping  # type: ignore[method-assign]
+
+
+def weights(training: Training) -> dict[str, torch.Tensor]:
+    return load_checkpoint(training.folder / "checkpoint.pt")["model"]  # type: ignore[no-any-return]
+
+
+def test_every_fold_and_run_has_its_own_seed() -> None:
+    trials = grid(Options(folds=5, runs=4))
+    seeds = {(t.fold, t.run): t.seed(0) for t in trials}
+    assert len(set(seeds.values())) == 20  # fold × run as a product would make fold 0 always 0
+
+
+def test_arms_are_paired(make_training: Make) -> None:
+    off, on = make_training("attention", "off"), make_training("attention", "on")
+    assert off.seed == on.seed
+    for (name, a), b in zip(
+        off.objective.model.state_dict().items(),
+        on.objective.model.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(a, b), name
+    for epoch in range(3):
+        assert np.array_equal(off._order(epoch), on._order(epoch))
+    assert not np.array_equal(off._order(0), off._order(1))
+    assert np.array_equal(off.test, on.test)
+
+
+def test_with_lambda_zero_both_arms_train_the_same(make_training: Make) -> None:
+    off, on = make_training("average", "off"), make_training("average", "on", lam=0.0)
+    off.finish(off.fit())
+    on.finish(on.fit())
+    a, b = weights(off), weights(on)
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_topology_changes_the_weights_and_lowers_its_loss(make_training: Make) -> None:
+    training = make_training("average", "on", epochs=8, lr=1e-2, lam=1.0)
+    losses = [row["L_topo"] for row in training.fit().history]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_beta(make_training: Make, pooling: str) -> None:
+    history = make_training(pooling, "off", epochs=3).fit().history
+    expected = [1, 0.95, 0.95**2] if pooling in ("attention", "anomaly") else [0, 0, 0]
+    assert [row["beta"] for row in history] == pytest.approx(expected)
+
+
+def test_loss_is_the_papers(vectors: Cohort, make_training: Make) -> None:
+    objective = make_training("attention", "on").objective
+    x = torch.from_numpy(vectors.bags[0].instances)
+    bag = BagData(x, torch.tensor(1), input_space(x, "none"))
+    loss, parts = objective(bag, 0.3)
+    mil, sic, classification, topo = parts[:4].tolist()
+    assert classification == pytest.approx(0.7 * mil + 0.3 * sic, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(classification + 5e-3 * topo, rel=1e-5)
+
+
+def test_a_class_weight_scales_the_loss(vectors: Cohort, make_training: Make) -> None:
+    model = make_training("average", "off").objective.model
+    bag = BagData(torch.from_numpy(vectors.bags[0].instances), torch.tensor(1), None)
+    plain, _ = Objective(model, None, 0.0)(bag, 0.0)
+    weighed, _ = Objective(model, None, 0.0, torch.tensor([1.0, 3.0]))(bag, 0.0)
+    assert float(weighed.detach()) == pytest.approx(3 * float(plain.detach()))
+
+
+@pytest.mark.parametrize("changes", [{}, {"convention": "mil"}, {"protocol": "nested"}])
+@pytest.mark.parametrize(("pooling", "topology"), [("anomaly", "on"), ("max", "off")])
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_resumed_trial_ends_with_the_same_bits(
+    make_training: Make, tmp_path: Any, pooling: str, topology: str, after: int,
+    changes: dict[str, Any],
+) -> None:  # fmt: skip
+    # refit_every=2 and after=3: the Gaussian in use comes from the checkpoint, not from a refit
+    common: dict[str, Any] = {"refit_every": 2, **changes}
+    whole = make_training(pooling, topology, out=tmp_path / "whole", **common)
+    expected = whole.finish(whole.fit())
+    broken = make_training(pooling, topology, out=tmp_path / "broken", **common)
+    interrupt(broken, after)
+    with pytest.raises(Stop):
+        broken.fit()
+    torch.manual_seed(123)  # a new process has another state
+    resumed = make_training(pooling, topology, out=tmp_path / "broken", **common)
+    found = resumed.finish(resumed.fit())
+    a, b = weights(whole), weights(resumed)
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    timing = {"seconds", "epoch_seconds"}
+    same = {k for k in expected if k not in timing and expected[k] == expected[k]}
+    assert {k: found[k] for k in same} == {k: expected[k] for k in same}
+    tables = [pd.read_csv(t.folder / "metrics.csv") for t in (whole, resumed)]
+    pd.testing.assert_frame_equal(*(t.drop(columns="seconds") for t in tables))
+    assert not (resumed.folder / "resume.pt").exists()
+
+
+def test_epochs_before_the_interruption_are_not_trained_again(make_training: Make) -> None:
+    broken = make_training("average", "off")
+    interrupt(broken, 2)
+    with pytest.raises(Stop):
+        broken.fit()
+    resumed = make_training("average", "off")
+    trained: list[int] = []
+    epoch = resumed._epoch
+    resumed._epoch = lambda n: (trained.append(n), epoch(n))[1]  # type: ignore[method-assign]
+    resumed.fit()
+    assert trained == [2, 3]
+
+
+def test_a_result_of_other_options_is_refused(
+    make_training: Make, vectors: Cohort, options: Options
+) -> None:
+    training = make_training("average", "off")
+    training.finish(training.fit())
+    trial, split = training.trial, deal_runs(vectors, options)[0][0]
+    assert finished(trial, vectors, split, options, training.folder)
+    with pytest.raises(RunError, match="other data or options"):
+        finished(trial, vectors, split, dataclasses.replace(options, lr=1.0), training.folder)
+
+
+def test_a_half_trained_trial_of_other_options_is_refused(make_training: Make) -> None:
+    broken = make_training("average", "off")
+    interrupt(broken, 2)
+    with pytest.raises(Stop):
+        broken.fit()
+    with pytest.raises(RunError, match="other data or options"):
+        make_training("average", "off", lr=1.0).fit()
+
+
+def test_fingerprint_sees_what_decides_and_ignores_what_does_not(
+    vectors: Cohort, options: Options
+) -> None:
+    trial, split = Trial("max", "on", 0, 0), deal_runs(vectors, options)[0][0]
+
+    def key(**changes: Any) -> str:
+        return fingerprint(trial, vectors, split, dataclasses.replace(options, **changes))
+
+    assert key() == key(jobs=8, backend="dask", out=options.out / "elsewhere")
+    for change in ({"lam": 1.0}, {"epochs": 5}, {"convention": "mil"}, {"seed": 1}):
+        assert key() != key(**change)
+
+
+def test_looking_at_the_test_fold_changes_nothing(make_training: Make, tmp_path: Any) -> None:
+    often = make_training("anomaly", "on", test_every=1, out=tmp_path / "often")
+    never = make_training("anomaly", "on", test_every=0, out=tmp_path / "never")
+    first, second = often.finish(often.fit()), never.finish(never.fit())
+    assert first["accuracy"] == second["accuracy"]
+    a, b = weights(often), weights(never)
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_protocol_paper_reports_the_last_epoch_even_if_another_was_better(
+    make_training: Make,
+) -> None:
+    training = make_training("max", "off", epochs=10, lr=3e-2, test_every=1)
+    state = training.fit()
+    result = training.finish(state)
+    assert result["accuracy"] == pytest.approx(state.history[-1]["accuracy_test"])
+
+
+def test_protocol_nested_chooses_on_validation_and_keeps_patients_apart(
+    make_training: Make,
+) -> None:
+    training = make_training("average", "off", protocol="nested", epochs=6, lr=1e-2)
+    who = training.cohort.patients
+    sides = [set(who[i]) for i in (training.train, training.validation, training.test)]
+    assert not sides[0] & sides[1]
+    assert not (sides[0] | sides[1]) & sides[2]
+    state = training.fit()
+    result = training.finish(state)
+    losses = [row["L_MIL_validation"] for row in state.history]
+    assert result["best_epoch"] == int(np.argmin(losses))
+
+
+def test_folds_may_be_dealt_anew_in_each_run(vectors: Cohort, options: Options) -> None:
+    same = deal_runs(vectors, options)
+    assert np.array_equal(same[0][0][1], same[1][0][1])
+    anew = deal_runs(vectors, dataclasses.replace(options, redeal=True))
+    assert not np.array_equal(anew[0][0][1], anew[1][0][1])
+
+
+def test_standardisation_is_of_the_training_fold(make_training: Make) -> None:
+    training = make_training("average", "off")
+    bags = training.cohort.bags
+    rows = np.concatenate([bags[i].instances for i in training.train])
+    encoder = training.objective.model.standardize
+    assert np.allclose(encoder.mean, rows.mean(0), atol=1e-5)
+    assert np.allclose(encoder.std, rows.std(0), atol=1e-5)
+
+
+def test_image_space_is_measured_once_and_kept(
+    make_training: Make, monkeypatch: pytest.MonkeyPatch, rendered: Cohort
+) -> None:
+    import mil_rbc.training as module
+
+    monkeypatch.setattr(module, "_SPACES", {})
+    make_training("average", "on", cohort=rendered, cohort_seed=0)
+    monkeypatch.setattr(module, "input_space", None)  # may not be called again
+    make_training("max", "off", fold=1, cohort=rendered, cohort_seed=0)
+
+
+@pytest.mark.parametrize("space", ["images", "features"])
+def test_spaces_of_crops(space: Any) -> None:
+    crops = torch.randint(0, 256, (4, 64, 64), dtype=torch.uint8)
+    points = points_of(crops, "crop", resolve_space(space, "crop"), torch.nn.Identity())
+    assert points.dtype == torch.float32
+    assert points.shape[0] == 4
+    if space == "images":
+        assert torch.equal(points, crops.flatten(1).float() / 255)
+
+
+def test_rms_scale_does_not_grow_with_the_number_of_pixels() -> None:
+    x = torch.rand(5, 100)
+    tiled = input_space(x.repeat(1, 16), "rms").distances
+    torch.testing.assert_close(tiled, input_space(x, "rms").distances)
+
+
+def test_a_space_the_instances_do_not_have_is_an_error() -> None:
+    with pytest.raises(RunError, match="kind 'vector'"):
+        resolve_space("images", "vector")
+    assert resolve_space("auto", "roi") == "roi"
+
+
+@pytest.mark.parametrize("convention", ["paper", "topoae", "mil", "torch_topological"])
+def test_every_convention_trains(make_training: Make, convention: str) -> None:
+    training = make_training("average", "on", convention=convention, epochs=2)
+    history = training.fit().history
+    assert all(np.isfinite(row["L_topo"]) and row["topo_to_class"] > 0 for row in history)
+    assert any("signature" in n for n, _ in training.objective.named_parameters()) == (
+        convention in ("topoae", "mil")
+    )
+
+
+def test_matched_pairs_are_a_share(vectors: Cohort) -> None:
+    x = torch.from_numpy(vectors.bags[0].instances)
+    _, count = Regularizer("paper")(input_space(x, "none"), x.clone())
+    assert int(count) == len(x) - 1  # the same points have the same tree
+
+
+def test_anomaly_pooling_without_a_control_class_is_an_error(
+    make_training: Make, vectors: Cohort
+) -> None:
+    without = dataclasses.replace(vectors, control=None)
+    with pytest.raises(DataError, match="no control cells"):
+        make_training("anomaly", "off", cohort=without)
+
+
+def test_the_checkpoint_predicts_what_the_trial_wrote(make_training: Make) -> None:
+    training = make_training("anomaly", "on")
+    training.finish(training.fit())
+    model, _ = load_model(training.folder / "checkpoint.pt")
+    table = pd.read_csv(training.folder / "predictions.csv").set_index("bag")
+    for i in training.test:
+        bag = training.cohort.bags[i]
+        with torch.no_grad():
+            logits = model(torch.from_numpy(bag.instances)[None]).bag[0]
+        found = logits.double().softmax(0).numpy()
+        assert np.allclose(found, table.loc[bag.bag, ["p_control", "p_ill"]].to_numpy(float))
+
+
+def test_precision_and_logger_are_lightnings(make_training: Make) -> None:
+    training = make_training("anomaly", "on", precision="bf16-mixed", logger="csv", epochs=2)
+    training.finish(training.fit())
+    assert read_json(training.folder / "result.json")["epochs"] == 2
+    logged = list(training.folder.glob("logs/**/metrics.csv"))
+    assert logged
