@@ -49,7 +49,7 @@ class CropEncoder(nn.Module):
     Args:
         latent: width of the latent vector.
         input_size: side to which the 64×64 crop is averaged down before the first convolution
-            (64: not at all). 32 costs a seventh of 64.
+            (64: not at all). 28, for which LeNet was made, costs a seventh of 64.
 
     Shape:
         (N, 64, 64) in [0, 1] → (N, latent), not negative.

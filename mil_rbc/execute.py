@@ -150,11 +150,12 @@ class Progress:
         self.complete = {n for n in self.names if (self.folder / n / "result.json").exists()}
         self.start, self.before = time.monotonic(), self._epochs_done()
         self.live, self.stop = sys.stderr.isatty(), threading.Event()
+        self.silent = int(os.environ.get("LOCAL_RANK", "0")) > 0  # one process speaks for all
         self.said = 0.0
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Progress:
-        if self.complete:
+        if self.complete and not self.silent:
             print(f"{len(self.complete)} of {len(self.names)} trials were finished before",
                   file=sys.stderr)  # fmt: skip
         self.thread.start()
@@ -186,6 +187,8 @@ class Progress:
 
     def _say(self, force: bool = False) -> None:
         now = time.monotonic()
+        if self.silent:
+            return
         if not force and now - self.said < (1.0 if self.live else 30.0):
             return
         self.said = now

@@ -131,24 +131,27 @@ def _chance(cohort: Cohort) -> float:
     return float(np.bincount(cohort.labels).max() / len(cohort.bags))
 
 
-def _table_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _table_rows(table: pd.DataFrame) -> dict[str, Any]:
+    """Table 1 with a row for each variant, which a narrow page can show."""
     rows = []
-    for name in METRICS:
-        ours, theirs, spread = [], [], []
-        best = table[f"{name}_mean"].max()
-        for _, row in table.iterrows():
-            mean, std = row[f"{name}_mean"], row[f"{name}_std"]
-            other = table[(table["pooling"] == row["pooling"])
-                          & (table["topology"] != row["topology"])][f"{name}_mean"]  # fmt: skip
-            ours.append({"text": percent(mean, std), "best": mean == best,
-                         "winner": len(other) > 0 and mean > other.iloc[0]})  # fmt: skip
+    for _, row in table.iterrows():
+        same = table[table["pooling"] == row["pooling"]]
+        cells = []
+        for name in METRICS:
+            mean, runs = row[f"{name}_mean"], row[f"{name}_std_runs"]
+            other = same[same["topology"] != row["topology"]][f"{name}_mean"]
             paper = PAPER[row["pooling"], row["topology"]].get(name)
-            theirs.append("{:.2f} ± {:.1f}".format(*paper) if paper else "")
-            runs = row[f"{name}_std_runs"]
-            spread.append(f"{100 * runs:.1f}" if np.isfinite(runs) else "–")
-        rows.append({"title": TITLES[name], "ours": ours, "runs": spread,
-                     "paper": theirs if any(theirs) else None})  # fmt: skip
-    return [{"columns": table[["pooling", "topology"]].to_dict("records"), "metrics": rows}]
+            cells.append({
+                "text": percent(mean, row[f"{name}_std"]),
+                "runs": f"{100 * runs:.1f}" if np.isfinite(runs) else "",
+                "best": mean == table[f"{name}_mean"].max(),
+                "winner": len(other) > 0 and mean > other.iloc[0],
+                "paper": "{:.2f} ± {:.1f}".format(*paper) if paper else "",
+            })  # fmt: skip
+        first = row["topology"] == same["topology"].iloc[0]
+        rows.append({"pooling": row["pooling"], "topology": row["topology"], "first": first,
+                     "cells": cells})  # fmt: skip
+    return {"titles": [TITLES[m] for m in METRICS], "rows": rows}
 
 
 def _patient_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
