@@ -51,6 +51,11 @@ def digits(value: float, count: int = 3) -> float:
     return round(value, count - 1 - math.floor(math.log10(abs(value))))
 
 
+def ratio(value: float) -> str:
+    """A ratio with two digits, for a table: ``"1.8"``, ``"47"``, ``"310"``."""
+    return f"{digits(value, 2):g}"
+
+
 def use_lock(path: Path | None) -> None:
     """Hold an exclusive lock on ``path`` during each race, for a machine shared with other jobs."""
     global _lock_file

@@ -177,7 +177,7 @@ def size_table(result: dict[str, Any]) -> str:
         matrix = row["n"] ** 2 * 4 / 1e6
         lines.append(
             f"| {row['n']} | {row['d']} | {_span(row['time']['median_ms'])} "
-            f"| {row['peak_mb']:.3g} MB | {_megabytes(matrix)} |"
+            f"| {_megabytes(row['peak_mb'])} | {_megabytes(matrix)} |"
         )
     return "\n".join(lines)
 
@@ -187,6 +187,8 @@ def _span(ms: float) -> str:
 
 
 def _megabytes(mb: float) -> str:
+    if mb < 1:
+        return "under 1 MB"
     return f"{mb / 1e3:.3g} GB" if mb >= 1000 else f"{mb:.3g} MB"
 
 

@@ -196,12 +196,13 @@ def verdict(row: dict[str, Any]) -> str:
 
 
 def _shown(value: dict[str, float]) -> str:
+    """A measured side: its median, and half the distance of the quartiles as a percentage."""
     if "median_mb" in value:
         return f"{value['median_mb']:g} MB"
-    if value["median_ms"] < 0.1:
-        return f"{value['median_ms'] * 1e3:.3g} µs"
-    spread = value["high_ms"] - value["low_ms"]
-    return f"{value['median_ms']:.3g} ms ± {spread / 2:.1g}"
+    ms = value["median_ms"]
+    spread = (value["high_ms"] - value["low_ms"]) / 2 / ms
+    text = f"{ms * 1e3:.3g} µs" if ms < 1 else f"{ms:.3g} ms" if ms < 1e3 else f"{ms / 1e3:.3g} s"
+    return f"{text} ± {spread:.0%}"
 
 
 def table(result: dict[str, Any]) -> str:

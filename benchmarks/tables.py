@@ -42,11 +42,12 @@ def render(name: str) -> str:
     """The text that belongs between the markers of a table."""
     script, _, part = name.partition(".")
     result = results(script)
+    module = importlib.import_module(f"benchmarks.{script}")
     if part == "sentence":
-        return str(result["sentence"])
+        return str(module.sentence(result))
     if part == "machine":
         return machine.sentence(result["machine"])
-    made = importlib.import_module(f"benchmarks.{script}").TABLES
+    made = module.TABLES
     if name not in made:
         raise KeyError(f"no table is called {name!r}; benchmarks.{script} has {', '.join(made)}")
     return str(made[name](result))
@@ -62,7 +63,7 @@ def filled(text: str, *, keep_missing: bool = False) -> str:
             if not keep_missing:
                 raise
             return match[0]
-        block = f"<!-- table:{match['name']} -->\n{table}\n<!-- /table -->"
+        block = f"<!-- table:{match['name']} -->\n\n{table}\n\n<!-- /table -->"
         return textwrap.indent(block, match["indent"])
 
     return MARKED.sub(made, text)

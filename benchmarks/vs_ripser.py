@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import peers, style
 from .data import cloud, distance_matrix
-from .harness import digits, race
+from .harness import digits, race, ratio
 
 LONGEST = 8.0  # seconds: a peer whose next call is expected to take longer is left out from there
 DIMS = (2, 8, 64, 512, 2048)
@@ -118,7 +118,7 @@ def table(result: dict[str, Any], sweep: str = "matrix") -> str:
         for name in names:
             if name in row["times"]:
                 star = "*" if name in row["other_answers"] else ""
-                cells.append(f"{_ratio(row['times'][name]['median_ms'] / ours)}×{star}")
+                cells.append(f"{ratio(row['times'][name]['median_ms'] / ours)}×{star}")
             else:
                 cells.append("–")
         lines.append(f"| {row['n']} | {_time(ours)} | {' | '.join(cells)} |")
@@ -143,19 +143,15 @@ def short_table(result: dict[str, Any]) -> str:
             times = row["times"]
             ours = times["torchtopo"]["median_ms"]
             cells = [
-                f"{_ratio(times[name]['median_ms'] / ours)}×" if name in times else "–"
+                f"{ratio(times[name]['median_ms'] / ours)}×" if name in times else "–"
                 for name in ("ripser.py", "giotto-ph")
             ]
             best = _fastest_peer(times)
             if best:
-                cells.append(f"{_ratio(times[best]['median_ms'] / ours)}× ({best})")
+                cells.append(f"{ratio(times[best]['median_ms'] / ours)}× ({best})")
             what = f"matrix {n}×{n}" if sweep == "matrix" else f"{n} points, {sweep[7:]}"
             lines.append(f"| {what} | {_time(ours)} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.0f}" if value >= 20 else f"{value:.2g}"
 
 
 def _time(ms: float) -> str:
@@ -187,15 +183,15 @@ def sentence(result: dict[str, Any]) -> str:
     total = len(wins) + len(losses)
     text = f"torchtopo is the fastest in {len(wins)} of {total} cases"
     if wins:
-        text += f" (by {_ratio(min(wins)[0])}–{_ratio(max(wins)[0])}× over the fastest other)"
+        text += f" (by {ratio(min(wins)[0])}–{ratio(max(wins)[0])}× over the fastest other)"
     if against_ripser:
         mean = math.exp(sum(map(math.log, against_ripser)) / len(against_ripser))
         text += (
-            f" and {_ratio(min(against_ripser))}–{_ratio(max(against_ripser))}× faster than "
-            f"ripser.py (geometric mean {_ratio(mean)}×)"
+            f" and {ratio(min(against_ripser))}–{ratio(max(against_ripser))}× faster than "
+            f"ripser.py (geometric mean {ratio(mean)}×)"
         )
     if losses:
-        named = "; ".join(f"{case}: {who} {_ratio(1 / f)}× faster" for f, case, who in losses)
+        named = "; ".join(f"{case}: {who} {ratio(1 / f)}× faster" for f, case, who in losses)
         return f"{text}; it is not the fastest in {len(losses)}: {named}."
     return f"{text}."
 
@@ -245,7 +241,7 @@ def _plot_matrices(result: dict[str, Any], path: Path) -> None:
         times = last[-1]["times"]
         factor = times["ripser.py"]["median_ms"] / times["torchtopo"]["median_ms"]
         n = last[-1]["n"]
-        title = f"From a distance matrix: {_ratio(factor)}× faster than ripser.py at N = {n}"
+        title = f"From a distance matrix: {ratio(factor)}× faster than ripser.py at N = {n}"
     axes.set(ylabel="time of one call, ms", title=title)
     axes.legend(fontsize=11, loc="center left", bbox_to_anchor=(1, 0.5))
     style.save(figure, path)

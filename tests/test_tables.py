@@ -71,5 +71,5 @@ def test_indented_markers_keep_their_indent(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(tables, "render", lambda name: "| a |\n|---|\n| 1 |")
     text = "    <!-- table:x -->\n    old\n    <!-- /table -->\n"
     assert tables.filled(text) == (
-        "    <!-- table:x -->\n    | a |\n    |---|\n    | 1 |\n    <!-- /table -->\n"
+        "    <!-- table:x -->\n\n    | a |\n    |---|\n    | 1 |\n\n    <!-- /table -->\n"
     )
