@@ -88,3 +88,50 @@ def diameter_packed(
 ) -> None: ...
 def config() -> dict[str, Any]: ...
 def set_isa(name: str) -> None: ...
+
+# Where the build has CUDA kernels. Addresses are of device memory, but for the stream, a handle.
+
+def cuda_trees_workspace(
+    dtype: int, metric: int, bags: int, n: int, rows: int, d: int, path: int
+) -> int: ...
+def cuda_trees(
+    device: int,
+    stream: int,
+    data: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    rows: int,
+    d: int,
+    lengths: int,
+    cu_seqlens: int,
+    path: int,
+    edges: int,
+    weights: int,
+    workspace: int,
+) -> None: ...
+def cuda_elder_rule_workspace(bags: int, n: int) -> int: ...
+def cuda_elder_rule(
+    device: int,
+    stream: int,
+    edges: int,
+    bags: int,
+    m: int,
+    n: int,
+    dying: int,
+    workspace: int,
+) -> None: ...
+def cuda_pair_distances(
+    device: int,
+    stream: int,
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    d: int,
+    pairs: int,
+    m: int,
+    out: int,
+) -> None: ...

@@ -130,8 +130,6 @@ template <class In, class Real, class Rule>
 void run(const Batch& batch, const Real* points, const int* distrusted, std::int64_t* edges,
          void* weights, Stream stream) {
   if (batch.d <= 8) return run<In, Real, Rule, 8>(batch, points, distrusted, edges, weights, stream);
-  if (batch.d <= 16)
-    return run<In, Real, Rule, 16>(batch, points, distrusted, edges, weights, stream);
   if (batch.d <= 32)
     return run<In, Real, Rule, 32>(batch, points, distrusted, edges, weights, stream);
   if constexpr (sizeof(Real) == 4)

@@ -13,10 +13,6 @@ struct Registers<float, 8> {
   static constexpr int vertices = 2, threads = 1024;
 };
 template <>
-struct Registers<float, 16> {
-  static constexpr int vertices = 2, threads = 1024;
-};
-template <>
 struct Registers<float, 32> {
   static constexpr int vertices = 1, threads = 1024;
 };
@@ -29,10 +25,6 @@ struct Registers<double, 8> {
   static constexpr int vertices = 2, threads = 1024;
 };
 template <>
-struct Registers<double, 16> {
-  static constexpr int vertices = 1, threads = 1024;
-};
-template <>
 struct Registers<double, 32> {
   static constexpr int vertices = 1, threads = 512;
 };
@@ -40,7 +32,6 @@ struct Registers<double, 32> {
 // Points of dimension d that one block holds, 0 if none.
 inline int one_block_limit(bool wide, std::int64_t d) {
   if (d <= 8) return 2048;
-  if (d <= 16) return wide ? 1024 : 2048;
   if (d <= 32) return wide ? 512 : 1024;
   return d <= 64 && !wide ? 512 : 0;
 }

@@ -1,0 +1,129 @@
+"""Compiles csrc/cuda with nvcc, where there is one; imported by setup.py.
+
+TORCHTOPO_CUDA=auto (the default) builds the CUDA kernels if nvcc is found, 1 insists, 0 leaves them
+out. TORCHTOPO_CUDA_ARCHS lists architectures as torch does ("7.5;8.0;9.0+PTX"). nvcc is looked for
+in TORCHTOPO_NVCC, CUDA_HOME, PATH and /usr/local/cuda. cudart is linked statically and its symbols
+are hidden, so the module needs neither CUDA nor a driver to be imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+# Turing to Blackwell; what a version of nvcc cannot do is left out.
+USUAL = ["7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0+PTX"]
+
+
+def extend(extension: Any, build_temp: Path, root: Path) -> bool:
+    """Add the CUDA kernels to a setuptools extension; whether they were built."""
+    nvcc = _wanted_nvcc()
+    if nvcc is None:
+        return False
+    archs = _architectures(nvcc)
+    print(f"torchtopo: CUDA kernels by {nvcc} for {';'.join(archs)}")
+    extension.extra_objects += [str(o) for o in compile_kernels(nvcc, archs, build_temp, root)]
+    extension.define_macros.append(("TORCHTOPO_CUDA", "1"))
+    library = Path(nvcc).resolve().parent.parent
+    folders = [library / "lib64", library / "lib" / "x64", library / "lib"]
+    extension.library_dirs += [str(f) for f in folders if f.is_dir()]
+    extension.libraries.append("cudart_static")
+    if sys.platform.startswith("linux"):
+        extension.libraries += ["dl", "rt", "pthread"]
+        extension.extra_link_args.append("-Wl,--exclude-libs,ALL")
+    return True
+
+
+def compile_kernels(nvcc: str, archs: list[str], build_temp: Path, root: Path) -> list[Path]:
+    """Compile every .cu file for all architectures, two files at a time."""
+    folder = build_temp / "cuda"
+    folder.mkdir(parents=True, exist_ok=True)
+    headers = [*(root / "csrc").glob("*.hpp"), *(root / "csrc" / "cuda").glob("*.*h*")]
+    newest_header = max(h.stat().st_mtime for h in headers)
+    command = [nvcc, "-std=c++17", "-O3", "--fmad=false", "--extended-lambda", "-cudart", "static"]
+    command += _code_flags(archs) + [f'-DTORCHTOPO_CUDA_ARCHS="{";".join(archs)}"']
+    if _understands(nvcc, "-compress-mode"):
+        command.append("-compress-mode=size")
+    if sys.platform != "win32":
+        command += ["-Xcompiler", "-fPIC,-fvisibility=hidden"]
+    stamp = folder / "command.txt"
+    same = stamp.exists() and stamp.read_text() == " ".join(command)
+
+    def compile_one(source: Path) -> Path:
+        target = folder / (source.stem + (".obj" if sys.platform == "win32" else ".o"))
+        newest = max(source.stat().st_mtime, newest_header)
+        if not (same and target.exists() and target.stat().st_mtime > newest):
+            subprocess.run([*command, "-c", str(source), "-o", str(target)], check=True)
+        return target
+
+    sources = sorted((root / "csrc" / "cuda").glob("*.cu"))
+    with ThreadPoolExecutor(int(os.environ.get("MAX_JOBS", "2"))) as pool:
+        objects = list(pool.map(compile_one, sources))
+    stamp.write_text(" ".join(command))
+    return objects
+
+
+def _wanted_nvcc() -> str | None:
+    wanted = os.environ.get("TORCHTOPO_CUDA", "auto")
+    if wanted not in ("auto", "0", "1"):
+        raise SystemExit(f"TORCHTOPO_CUDA must be auto, 0 or 1, not {wanted!r}")
+    if wanted == "0":
+        return None
+    nvcc = find_nvcc()
+    if nvcc is None and wanted == "1":
+        raise SystemExit("TORCHTOPO_CUDA=1, but there is no nvcc: install CUDA or set CUDA_HOME")
+    if nvcc is None:
+        print("torchtopo: no nvcc found, so this build has no CUDA kernels")
+    return nvcc
+
+
+def find_nvcc() -> str | None:
+    """The compiler that TORCHTOPO_NVCC, CUDA_HOME, PATH or the usual place names."""
+    if named := os.environ.get("TORCHTOPO_NVCC"):
+        return named
+    homes = [os.environ[v] for v in ("CUDA_HOME", "CUDA_PATH") if os.environ.get(v)]
+    for folder in [*(f"{h}/bin" for h in homes), None, "/usr/local/cuda/bin"]:
+        if found := shutil.which("nvcc", path=folder):
+            return found
+    return None
+
+
+def _architectures(nvcc: str) -> list[str]:
+    listed = os.environ.get("TORCHTOPO_CUDA_ARCHS")
+    if not listed:
+        known = _ask(nvcc, "--list-gpu-arch")
+        usual = [a for a in USUAL if f"compute_{_number(a)}" in known.split()]
+        return [*usual[:-1], usual[-1].removesuffix("+PTX") + "+PTX"]
+    archs = [a for a in re.split(r"[;,\s]+", listed) if a]
+    for arch in archs:
+        if not re.fullmatch(r"\d+\.\d[af]?(\+PTX)?", arch):
+            raise SystemExit(f"TORCHTOPO_CUDA_ARCHS is a list like 8.0;9.0+PTX; {arch!r} is not")
+    return archs
+
+
+def _number(arch: str) -> str:
+    return arch.removesuffix("+PTX").replace(".", "")
+
+
+def _code_flags(archs: list[str]) -> list[str]:
+    flags = []
+    for arch in archs:
+        n = _number(arch)
+        flags += ["-gencode", f"arch=compute_{n},code=sm_{n}"]
+        if arch.endswith("+PTX"):
+            flags += ["-gencode", f"arch=compute_{n},code=compute_{n}"]
+    return flags
+
+
+def _understands(nvcc: str, option: str) -> bool:
+    return option in _ask(nvcc, "--help")
+
+
+def _ask(nvcc: str, question: str) -> str:
+    return subprocess.run([nvcc, question], capture_output=True, text=True, check=True).stdout

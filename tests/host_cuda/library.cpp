@@ -1,0 +1,67 @@
+// The kernels on the host, for ctypes: the functions of csrc/cuda/kernels.hpp with C linkage.
+#include <string>
+
+#include "cuda_on_host.hpp"
+#include "kernels.hpp"
+
+using namespace torchtopo::cuda;
+
+namespace {
+
+std::string message;
+
+template <class Body>
+int guarded(Body body) {
+  try {
+    body();
+    return 0;
+  } catch (const std::exception& error) {
+    message = error.what();
+    return 1;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* last_error() { return message.c_str(); }
+
+void set_schedule(int schedule, unsigned seed) {
+  cuda_on_host::machine.schedule = cuda_on_host::Schedule(schedule);
+  cuda_on_host::machine.random.seed(seed);
+}
+
+std::int64_t launches() { return cuda_on_host::machine.launches; }
+
+int host_trees(const void* data, int dtype, int metric, std::int64_t bags, std::int64_t n,
+               std::int64_t rows, std::int64_t d, const std::int64_t* lengths,
+               const std::int64_t* cu_seqlens, int path, std::int64_t* edges, void* weights) {
+  return guarded([&] {
+    const Batch batch = {data, dtype, metric, bags, n, rows, d, lengths, cu_seqlens};
+    const std::size_t bytes = trees_workspace(batch, Path(path));
+    std::unique_ptr<unsigned char[]> workspace(new unsigned char[bytes]);
+    std::memset(workspace.get(), 0x5a, bytes);
+    trees(batch, Path(path), edges, weights, workspace.get(), nullptr);
+  });
+}
+
+int host_elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, std::int64_t n,
+                    std::int64_t* dying) {
+  return guarded([&] {
+    const std::size_t bytes = elder_rule_workspace(bags, n);
+    std::unique_ptr<unsigned char[]> workspace(new unsigned char[bytes]);
+    elder_rule(edges, bags, m, n, dying, workspace.get(), nullptr);
+  });
+}
+
+int host_pair_distances(const void* points, int dtype, int metric, std::int64_t bags,
+                        std::int64_t n, std::int64_t d, const std::int64_t* pairs, std::int64_t m,
+                        void* out) {
+  return guarded([&] { pair_distances(points, dtype, metric, bags, n, d, pairs, m, out, nullptr); });
+}
+
+int host_set_device(int device) {
+  return guarded([&] { set_device(device); });
+}
+}

@@ -1,0 +1,318 @@
+"""The CUDA kernels' own source, run on the host by fibres, against Kruskal."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from . import emulator
+from .textbook import distances, kruskal
+
+Array = NDArray[Any]
+
+COMPILER = shutil.which("g++")
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="the host emulation is built by g++")
+
+METRICS = ["euclidean", "manhattan", "chebyshev", "cosine"]
+PATHS = ["one_block", "many_blocks"]
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> emulator.Kernels:
+    assert COMPILER is not None
+    return emulator.Kernels(emulator.build(tmp_path_factory.mktemp("host_cuda"), COMPILER))
+
+
+@pytest.fixture(params=["in_order", "reversed", "random"])
+def kernels(library: emulator.Kernels, request: pytest.FixtureRequest) -> emulator.Kernels:
+    library.schedule(request.param, seed=1)
+    return library
+
+
+@pytest.fixture
+def shuffled(library: emulator.Kernels) -> emulator.Kernels:
+    library.schedule("random", seed=2)
+    return library
+
+
+def grid(rng: np.random.Generator, *shape: int, dtype: Any = np.float32) -> Array:
+    """Small integers: full of ties and duplicates, and every length is exact."""
+    return rng.integers(0, 4, shape).astype(dtype)
+
+
+def assert_tree(edges: Array, weights: Array, bag: Array, metric: str = "euclidean") -> None:
+    """Edge for edge Kruskal's; the weights are the lengths rounded to the dtype."""
+    exact = distances(bag, metric)
+    expected, _ = kruskal(exact.astype(weights.dtype))
+    np.testing.assert_array_equal(edges, expected)
+    rounded = exact[expected[:, 0], expected[:, 1]].astype(weights.dtype)
+    np.testing.assert_allclose(weights, rounded, rtol=1e-6 if weights.dtype == np.float32 else 1e-14)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 64, 65, 200])
+@pytest.mark.parametrize("path", PATHS)
+def test_ties_of_points(kernels: emulator.Kernels, n: int, path: str) -> None:
+    rng = np.random.default_rng(n)
+    for metric, dtype in (("euclidean", np.float32), ("manhattan", np.float64)):
+        clouds = grid(rng, 2, n, 3, dtype=dtype)
+        edges, weights = kernels.trees(clouds, metric, path=path)
+        for bag, e, w in zip(clouds, edges, weights, strict=True):
+            assert_tree(e, w, bag, metric)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 64, 65, 200])
+@pytest.mark.parametrize("path", PATHS)
+def test_ties_of_matrices(kernels: emulator.Kernels, n: int, path: str) -> None:
+    rng = np.random.default_rng(n)
+    for dtype in (np.float32, np.float64):
+        matrices = rng.integers(-2, 6, (3, n, n)).astype(dtype)  # no symmetry: i < j is read
+        edges, weights = kernels.trees(matrices, "precomputed", path=path)
+        for matrix, e, w in zip(matrices, edges, weights, strict=True):
+            expected, _ = kruskal(matrix)
+            np.testing.assert_array_equal(e, expected)
+            np.testing.assert_array_equal(w, matrix[expected[:, 0], expected[:, 1]])
+
+
+@pytest.mark.parametrize("n", [1023, 1024, 1025])
+@pytest.mark.parametrize("path", PATHS)
+def test_about_a_block(shuffled: emulator.Kernels, n: int, path: str) -> None:
+    rng = np.random.default_rng(n)
+    cloud = rng.integers(0, 40, (1, n, 2)).astype(np.float32)
+    assert_tree(*(out[0] for out in shuffled.trees(cloud, path=path)), cloud[0])
+    if n <= 1024 or path == "many_blocks":
+        matrix = rng.integers(0, 50, (1, n, n)).astype(np.float32)
+        edges, _ = shuffled.trees(matrix, "precomputed", path=path)
+        np.testing.assert_array_equal(edges[0], kruskal(matrix[0])[0])
+
+
+def test_a_bag_that_is_sorted_by_many_blocks(shuffled: emulator.Kernels) -> None:
+    rng = np.random.default_rng(5)
+    cloud = rng.integers(0, 60, (1, 2051, 2)).astype(np.float32)
+    assert_tree(*(out[0] for out in shuffled.trees(cloud)), cloud[0])
+    matrix = rng.integers(0, 50, (1, 2051, 2051)).astype(np.float32)
+    edges, _ = shuffled.trees(matrix, "precomputed")
+    np.testing.assert_array_equal(edges[0], kruskal(matrix[0])[0])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("d", [1, 5, 8, 9, 16, 17, 32, 33, 63, 64, 100])
+def test_metrics_and_dimensions(shuffled: emulator.Kernels, metric: str, d: int) -> None:
+    rng = np.random.default_rng(d)
+    for dtype in (np.float32, np.float64):
+        clouds = rng.standard_normal((2, 50, d)).astype(dtype)
+        if metric == "cosine" and d == 1:
+            clouds = np.abs(clouds)  # one direction: all distances are exactly 0
+        found = {path: shuffled.trees(clouds, metric, path=path) for path in ("automatic", PATHS[1])}
+        for edges, weights in found.values():
+            for bag, e, w in zip(clouds, edges, weights, strict=True):
+                exact = distances(bag, metric)
+                expected, _ = kruskal(exact)
+                np.testing.assert_array_equal(np.sort(e.view("i8,i8"), 0), np.sort(expected.view("i8,i8"), 0))
+                assert (np.diff(w) >= 0).all()
+                np.testing.assert_allclose(
+                    w, exact[e[:, 0], e[:, 1]], rtol=3e-7 if dtype == np.float32 else 1e-13, atol=1e-30
+                )
+        np.testing.assert_array_equal(found["automatic"][1], found[PATHS[1]][1])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_ragged_equals_one_by_one(kernels: emulator.Kernels, path: str) -> None:
+    rng = np.random.default_rng(7)
+    sizes = np.array([1, 130, 2, 33, 64, 3, 97])
+    bags = [rng.standard_normal((n, 6)).astype(np.float32) for n in sizes]
+    alone = [kernels.trees(bag[None], path=path) for bag in bags]
+    n = sizes.max()
+    padded = np.full((len(bags), n, 6), np.nan, np.float32)
+    for b, bag in enumerate(bags):
+        padded[b, : len(bag)] = bag
+    edges, weights = kernels.trees(padded, lengths=sizes, path=path)
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    packed_edges, packed_weights = kernels.trees(
+        np.concatenate(bags), cu_seqlens=ends, path=path
+    )
+    for b, ((e,), (w,)) in enumerate(alone):
+        m = sizes[b] - 1
+        np.testing.assert_array_equal(edges[b, :m], e)
+        np.testing.assert_array_equal(weights[b, :m], w)
+        assert (edges[b, m:] == -1).all()
+        assert (weights[b, m:] == 0).all()
+        own = slice(ends[b] - b, ends[b] - b + m)
+        np.testing.assert_array_equal(packed_edges[own] - ends[b], e)
+        np.testing.assert_array_equal(packed_weights[own], w)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_ragged_matrices(kernels: emulator.Kernels, path: str) -> None:
+    rng = np.random.default_rng(8)
+    matrices = rng.integers(0, 9, (4, 70, 70)).astype(np.float64)
+    sizes = np.array([70, 1, 33, 2])
+    edges, weights = kernels.trees(matrices, "precomputed", lengths=sizes, path=path)
+    for b, n in enumerate(sizes):
+        expected, _ = kruskal(matrices[b, :n, :n])
+        np.testing.assert_array_equal(edges[b, : n - 1], expected)
+        assert (edges[b, n - 1 :] == -1).all()
+        assert (weights[b, n - 1 :] == 0).all()
+
+
+def test_very_different_sizes_in_one_launch(shuffled: emulator.Kernels) -> None:
+    rng = np.random.default_rng(9)
+    sizes = np.array([2, 900, 1, 17, 300])
+    bags = [rng.integers(0, 30, (n, 2)).astype(np.float32) for n in sizes]
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    before = shuffled.launches()
+    edges, weights = shuffled.trees(np.concatenate(bags), cu_seqlens=ends, path="one_block")
+    assert shuffled.launches() == before + 1
+    for b, bag in enumerate(bags):
+        own = slice(ends[b] - b, ends[b] - b + sizes[b] - 1)
+        assert_tree(edges[own] - ends[b], weights[own], bag)
+
+
+def test_merging_runs_of_a_ragged_batch(shuffled: emulator.Kernels) -> None:
+    """A packed batch that may hold a bag too large for a block is sorted by many."""
+    rng = np.random.default_rng(10)
+    sizes = np.array([700, 1, 900, 2, 600])
+    bags = [rng.integers(0, 30, (n, 2)).astype(np.float64) for n in sizes]
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    edges, weights = shuffled.trees(np.concatenate(bags), cu_seqlens=ends)
+    for b, bag in enumerate(bags):
+        own = slice(ends[b] - b, ends[b] - b + sizes[b] - 1)
+        assert_tree(edges[own] - ends[b], weights[own], bag)
+    padded = np.zeros((1, 2100, 2))
+    padded[0, :900] = bags[2]
+    edges, weights = shuffled.trees(padded, lengths=np.array([900]))
+    assert_tree(edges[0, :899], weights[0, :899], bags[2])
+    assert (edges[0, 899:] == -1).all()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nan_infinity_and_signed_zero(kernels: emulator.Kernels, path: str) -> None:
+    rng = np.random.default_rng(11)
+    values = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, -np.nan])
+    for dtype in (np.float32, np.float64):
+        matrices = rng.choice(values, (4, 40, 40)).astype(dtype)
+        edges, weights = kernels.trees(matrices, "precomputed", path=path)
+        for matrix, e, w in zip(matrices, edges, weights, strict=True):
+            expected, _ = kruskal(matrix)
+            np.testing.assert_array_equal(e, expected)
+            np.testing.assert_array_equal(w, matrix[expected[:, 0], expected[:, 1]])
+        clouds = grid(rng, 3, 40, 2, dtype=dtype)
+        clouds[0, 3, 1] = clouds[1, 0, 0] = np.nan
+        clouds[2, 7, 0] = np.inf
+        for metric in ("euclidean", "manhattan", "chebyshev"):
+            edges, weights = kernels.trees(clouds, metric, path=path)
+            for bag, e, w in zip(clouds, edges, weights, strict=True):
+                with np.errstate(invalid="ignore"):
+                    assert_tree(e, w, bag, metric)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("dtype", "scales"),
+    [(np.float32, [1e-30, 1e25, 1e-42]), (np.float64, [1e-200, 1e200, 1e-310])],
+)
+def test_squares_out_of_range(
+    shuffled: emulator.Kernels, path: str, dtype: Any, scales: list[float]
+) -> None:
+    rng = np.random.default_rng(12)
+    for scale in scales:
+        clouds = (rng.integers(0, 90, (2, 30, 3)) * scale).astype(dtype)
+        clouds[1, 0] *= 3
+        edges, weights = shuffled.trees(clouds, path=path)
+        for bag, e, w in zip(clouds, edges, weights, strict=True):
+            expected = np.sort(distances(bag, "euclidean")[tuple(kruskal(distances(bag, "euclidean"))[0].T)])
+            assert (np.diff(w) >= 0).all()
+            np.testing.assert_allclose(w, expected.astype(dtype), rtol=1e-6)
+            measured = distances(bag, "euclidean")[e[:, 0], e[:, 1]]
+            np.testing.assert_allclose(w, measured.astype(dtype), rtol=1e-6)
+
+
+def test_squares_out_of_range_in_a_bag_sorted_by_many_blocks(shuffled: emulator.Kernels) -> None:
+    rng = np.random.default_rng(13)
+    clouds = rng.integers(0, 9, (1, 2060, 1)).astype(np.float32)
+    edges, weights = shuffled.trees(clouds * np.float32(1e-30), lengths=np.array([60]))
+    expected, _ = kruskal(distances(clouds[0, :60], "euclidean"))
+    np.testing.assert_array_equal(edges[0, :59], expected)
+    assert (edges[0, 59:] == -1).all()
+
+
+def test_far_from_the_origin(shuffled: emulator.Kernels) -> None:
+    """Direct differences: a cloud of scale 1e-3 at offset 100."""
+    rng = np.random.default_rng(14)
+    cloud = (100 + 1e-3 * rng.standard_normal((1, 120, 20))).astype(np.float32)
+    exact = distances(cloud[0], "euclidean")
+    expected = exact[tuple(kruskal(exact)[0].T)]
+    for path in PATHS:
+        np.testing.assert_allclose(shuffled.trees(cloud, path=path)[1][0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_cosine_of_a_zero_vector(kernels: emulator.Kernels, path: str) -> None:
+    rng = np.random.default_rng(15)
+    clouds = rng.standard_normal((2, 20, 4)).astype(np.float32)
+    clouds[1, 4] = clouds[1, 9] = 0
+    edges, weights = kernels.trees(clouds, "cosine", path=path)
+    for bag, e, w in zip(clouds, edges, weights, strict=True):
+        exact = distances(bag, "cosine")
+        np.testing.assert_allclose(w, np.sort(exact[tuple(kruskal(exact)[0].T)]), rtol=1e-6)
+        np.testing.assert_allclose(w, exact[e[:, 0], e[:, 1]], rtol=1e-6)
+
+
+def test_generators(kernels: emulator.Kernels) -> None:
+    rng = np.random.default_rng(16)
+    for n in (1, 2, 33, 100):
+        matrices = rng.integers(0, 9, (3, n, n)).astype(np.float32)
+        edges, _ = kernels.trees(matrices, "precomputed")
+        dying = kernels.elder_rule(edges, n)
+        for matrix, d in zip(matrices, dying, strict=True):
+            np.testing.assert_array_equal(d, kruskal(matrix)[1])
+    padding = np.array([[[0, 1], [-1, -1], [5, 9999], [1, 2]]])
+    np.testing.assert_array_equal(kernels.elder_rule(padding, 3), [[1, -1, -1, 2]])
+
+
+def test_generators_of_a_large_bag(shuffled: emulator.Kernels) -> None:
+    n = 9000
+    vertices = np.random.default_rng(17).permutation(n)
+    chain = np.sort(np.stack((vertices[:-1], vertices[1:]), -1), -1)[None]
+    alive = np.minimum.accumulate(vertices)
+    expected = np.maximum(alive[:-1], vertices[1:])
+    np.testing.assert_array_equal(shuffled.elder_rule(chain, n)[0], expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_lengths_of_pairs_have_the_bits_of_the_weights(
+    shuffled: emulator.Kernels, metric: str
+) -> None:
+    rng = np.random.default_rng(18)
+    for dtype in (np.float32, np.float64):
+        clouds = rng.standard_normal((2, 40, 37)).astype(dtype)
+        edges, weights = shuffled.trees(clouds, metric)
+        np.testing.assert_array_equal(shuffled.pair_distances(clouds, edges, metric), weights)
+        flipped = np.ascontiguousarray(edges[..., ::-1])
+        np.testing.assert_array_equal(shuffled.pair_distances(clouds, flipped, metric), weights)
+    padding = np.array([[[-1, -1], [0, 40], [3, -1], [0, 3]]] * 2)
+    lengths = shuffled.pair_distances(clouds, padding, metric)
+    assert (lengths[:, :3] == 0).all()
+    assert (lengths[:, 3] > 0).all()
+
+
+def test_the_number_of_launches_does_not_depend_on_the_data(library: emulator.Kernels) -> None:
+    library.schedule("in_order")
+    rng = np.random.default_rng(19)
+    counts = set()
+    chain = np.cumsum(2.0 ** np.arange(100))[:, None]
+    for cloud in (np.zeros((100, 1)), chain, rng.standard_normal((100, 1))):
+        before = library.launches()
+        library.trees(cloud[None], path="many_blocks")
+        counts.add(library.launches() - before)
+    assert len(counts) == 1
+
+
+def test_errors_are_exceptions(library: emulator.Kernels) -> None:
+    with pytest.raises(RuntimeError, match="a block holds at most"):
+        library.trees(np.zeros((1, 3000, 2), np.float32), path="one_block")
+    with pytest.raises(RuntimeError, match="no such device"):
+        library.set_device(99)
