@@ -1,4 +1,4 @@
-"""python -m mil_rbc.cohort: what a cohort holds, and whether its background tells the class."""
+"""python -m mil_rbc.cohort: what a cohort holds, and what gives its classes away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from mil_rbc.bags import Cohort
 from mil_rbc.cohort import COHORTS, load
-from mil_rbc.cohort.control import background_control
+from mil_rbc.cohort.control import background_control, intensity_control
 from mil_rbc.cohort.recipe import Size
 from mil_rbc.files import command
 
@@ -51,14 +51,20 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--size", type=Size, default="default", help="smoke, default or paper")
     parser.add_argument("--seed", type=int, default=0, help="of whatever is drawn")
     parser.add_argument("--options", type=dict, default={}, help="further options, as YAML")
-    parser.add_argument("--control", type=bool, default=False, help="also test the background")
+    parser.add_argument(
+        "--control",
+        type=bool,
+        default=False,
+        help="also test whether background and grey levels tell the class",
+    )
     values = parser.parse_args(argv)
     cohort = load(
         values.name, values.data, seed=values.seed, size=values.size, **dict(values.options)
     )
     about = describe(cohort)
     if values.control:
-        about["background_control"] = asdict(background_control(cohort, seed=values.seed))
+        for control in (background_control, intensity_control):
+            about[control.__name__] = asdict(control(cohort, seed=values.seed))
     print(json.dumps(about, indent=1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mil_rbc.bags import Cohort, DataError
+
+Features = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def background_control(cohort: Cohort, *, folds: int = 3, seed: int = 0) -> Cont
     """Classify patients by the background pixels of their crops alone.
 
     The crops have to show dark cells on a bright background, so this is not for NIH's, which are
-    cut out; there `nih-control` is the control.
+    cut out; there `intensity_control` of `nih-control` is the control.
 
     Args:
         cohort: of crops.
@@ -44,18 +47,47 @@ def background_control(cohort: Cohort, *, folds: int = 3, seed: int = 0) -> Cont
     Raises:
         DataError: if the instances are no crops.
     """
+    return _control(cohort, background_features, folds, seed)
+
+
+def intensity_control(cohort: Cohort, *, folds: int = 3, seed: int = 0) -> Control:
+    """Classify patients by grey levels alone: histogram, spread between cells, grain.
+
+    Arguments and errors are those of `background_control`.
+    """
+    return _control(cohort, intensity_features, folds, seed)
+
+
+def _control(cohort: Cohort, features_of: Features, folds: int, seed: int) -> Control:
     if cohort.kind != "crop":
-        raise DataError(f"cohort {cohort.name!r} has no crops, so they have no background")
+        raise DataError(f"cohort {cohort.name!r} has no crops: this control needs grey levels")
     rows: dict[str, list[NDArray[np.float64]]] = {}
     label_of: dict[str, int] = {}
     for bag in cohort.bags:
-        rows.setdefault(bag.patient, []).append(background_features(bag.instances))
+        rows.setdefault(bag.patient, []).append(features_of(bag.instances))
         label_of[bag.patient] = bag.label
     features = np.stack([np.mean(row, axis=0) for row in rows.values()])
     labels = np.array([label_of[patient] for patient in rows])
     fixed = cohort.test_fold
     fold = None if fixed is None else np.array([fixed[patient] for patient in rows])
     return chance_test(features, labels, folds=folds, seed=seed, fold=fold)
+
+
+def intensity_features(crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Grey levels of a bag without regard to where they are: `(n, 64, 64)` -> `(15,)`."""
+    levels = crops.astype(np.float64)
+    each = levels.reshape(len(crops), -1)
+    grain = np.abs(np.diff(levels, axis=2))
+    return np.concatenate(
+        [
+            np.percentile(levels, (1, 5, 10, 25, 50, 75, 90, 95, 99)),
+            each.mean(axis=1).std(keepdims=True),
+            each.std(axis=1).std(keepdims=True),
+            each.std(axis=1).mean(keepdims=True),
+            each.mean(keepdims=True)[0],
+            [grain.mean(), grain.std()],
+        ]
+    )
 
 
 def background_features(crops: NDArray[np.uint8]) -> NDArray[np.float64]:

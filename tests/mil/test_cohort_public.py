@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from mil_rbc.bags import DataError
 from mil_rbc.cohort import chula, load
-from mil_rbc.cohort.control import background_control
+from mil_rbc.cohort.control import background_control, intensity_control
 from mil_rbc.cohort.nih import normalise
 from mil_rbc.folds import deal, validation_split
 
@@ -154,6 +155,17 @@ def test_faults_of_nih(tmp_path: Path) -> None:
     odd.write_bytes(b"")
     with pytest.raises(DataError, match=r"cell.png: the name does not start with C"):
         load("nih", tmp_path, cells=5)
+
+
+def test_grey_levels_give_a_stain_away(tmp_path: Path) -> None:
+    write_nih(tmp_path)
+    cohort = load("nih", tmp_path, size="paper", cells=6)
+    rng = np.random.default_rng(0)
+    same = [rng.integers(0, 200, bag.instances.shape).astype(np.uint8) for bag in cohort.bags]
+    told = [crops + np.uint8(40 * bag.label) for crops, bag in zip(same, cohort.bags, strict=True)]
+    for crops, low, high in ((same, 0.0, 0.9), (told, 1.0, 1.0)):
+        bags = [replace(b, instances=c) for b, c in zip(cohort.bags, crops, strict=True)]
+        assert low <= intensity_control(replace(cohort, bags=bags)).balanced_accuracy <= high
 
 
 @pytest.mark.data
