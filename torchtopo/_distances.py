@@ -16,7 +16,7 @@ from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
 from torchtopo._bags import Metric
 from torchtopo._metric import matrix_entries, pair_lengths
 
-_measure = torch.ops.torchtopo.pair_distances.default
+measure = torch.ops.torchtopo.pair_distances.default
 _pull = torch.ops.torchtopo.pair_distances_backward.default
 
 
@@ -59,7 +59,7 @@ def pair_distances(
 
 def lengths_of(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """`pair_distances` before rounding to a half type."""
-    return with_gradient(_measure(points, pairs, metric), points, pairs, metric)
+    return with_gradient(measure(points, pairs, metric), points, pairs, metric)
 
 
 def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
@@ -71,7 +71,8 @@ def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) ->
         entries = matrix_entries(points, pairs).to(values.dtype)
         return torch.where(pairs[..., 0] < 0, values, entries)
     if not transformed and points.is_cpu and not torch.compiler.is_compiling():
-        result: Tensor = _PairDistances.apply(values, points, pairs, metric)
+        apply: Any = _PairDistances.apply
+        result: Tensor = apply(values, points, pairs, metric)
         return result
     return _traced(values, points, pairs, metric)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
 from torchtopo._bags import Metric
-from torchtopo._distances import lengths_of, result_dtype
+from torchtopo._distances import lengths_of, measure, result_dtype, with_gradient
 from torchtopo._pairs import tree
 
 Convention: TypeAlias = Literal["paper", "topoae", "mil", "torch_topological"]
@@ -117,11 +117,17 @@ def signature_loss(
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
         _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
 
+    # A tree comes with the lengths of its own pairs; those of the other space's are measured.
+    pairs_z, own_z = tree(z, metric_z, lengths, cu_seqlens, "z")
     if pairs_x is None:
-        pairs_x = tree(x, metric_x, lengths, cu_seqlens, "x")[0]
-    pairs_z = tree(z, metric_z, lengths, cu_seqlens, "z")[0]
-    both = torch.cat((pairs_x, pairs_z), -2)
-    a, b = lengths_of(x, both, metric_x), lengths_of(z, both, metric_z)
+        pairs_x, own_x = tree(x, metric_x, lengths, cu_seqlens, "x")
+        both = torch.cat((pairs_x, pairs_z), -2)
+        a = torch.cat((own_x, measure(x, pairs_z, metric_x)), -1)
+    else:
+        both = torch.cat((pairs_x, pairs_z), -2)
+        a = measure(x, both, metric_x)
+    b = torch.cat((measure(z, pairs_x, metric_z), own_z), -1)
+    a, b = with_gradient(a, x, both, metric_x), with_gradient(b, z, both, metric_z)
     # Before any arithmetic, so that what is left out has the gradient 0 and not inf · 0.
     infinite = a.isinf() | b.isinf()
     a, b = a.masked_fill(infinite, 0.0), b.masked_fill(infinite, 0.0)
