@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,8 +27,8 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(width))
 
     @torch.no_grad()
-    def fit(self, instances: list[Tensor]) -> None:
-        """Measure both on `instances`, a list of (N, ...) tensors from the training fold."""
+    def fit(self, instances: Iterable[Tensor]) -> None:
+        """Measure both on `instances`, (N, ...) tensors from the training fold."""
         count = 0
         total = squares = torch.zeros((), dtype=torch.float64)
         for x in instances:

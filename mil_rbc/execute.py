@@ -192,6 +192,8 @@ class Progress:
         if not force and now - self.said < (1.0 if self.live else 30.0):
             return
         self.said = now
+        # A resumed trial is back at its last checkpoint, which may be before its last epoch.
+        self.before = min(self.before, self._epochs_done())
         done, total = self._epochs_done(), len(self.names) * self.epochs
         rate = (done - self.before) / max(now - self.start, 1e-9)
         left = duration((total - done) / rate) + " left" if rate > 0 else "starting"

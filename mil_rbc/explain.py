@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from mil_rbc.bags import Bag, Cohort
 from mil_rbc.evaluation import Prediction, evaluate, mean_known
 from mil_rbc.folds import Split
+from mil_rbc.gaussian import ControlGaussian, Preset
 from mil_rbc.model import MILModel
 from mil_rbc.objective import BagData
 from mil_rbc.options import Options
@@ -104,6 +106,55 @@ def anomaly_numbers(instances: pd.DataFrame) -> pd.DataFrame:
                     "auroc": mean_known(areas), "spread": mean_known(spreads),
                     "bags": len(areas),
                 })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def preset_numbers(
+    cohort: Cohort, trials: list[Trial], splits: list[list[Split]], options: Options
+) -> pd.DataFrame:
+    """Both presets of the anomaly-aware pooling on the same latents: what their scores are like.
+
+    The models are those of fold 0, run 0, whichever preset they were trained with; each preset is
+    fitted once more on the control cells of the training fold.
+
+    Returns:
+        One row per arm and preset. `effective`: median over test bags of the share of cells that
+        the softmax of scores really weighs, 1/Σw²/N. `held_out`: mean score of control cells of the
+        test fold over that of the training fold. `auroc`: of scores against cell labels within a
+        bag, nan where none is known.
+    """
+    rows = []
+    train, test = splits[0][0]
+    for trial in trials:
+        path = options.out / "trials" / trial.name / "checkpoint.pt"
+        if (trial.pooling, trial.fold, trial.run) != ("anomaly", 0, 0) or not path.exists():
+            continue
+        model, _ = load_model(path)
+        latents = {
+            int(i): model.encode(torch.from_numpy(np.array(cohort.bags[i].instances)))
+            for i in [*train, *test]
+            if cohort.bags[i].label == cohort.control or i in test
+        }
+        healthy = [[i for i in side if cohort.bags[i].label == cohort.control]
+                   for side in (train, test)]  # fmt: skip
+        for preset in get_args(Preset):
+            control = ControlGaussian(options.latent, options.components, preset)
+            control.fit(torch.cat([latents[int(i)] for i in healthy[0]]), seed=0)
+            known, fresh = (torch.cat([control(latents[int(i)]) for i in side]).mean()
+                            for side in healthy)  # fmt: skip
+            effective, areas = [], []
+            for i in test:
+                scores = control(latents[int(i)])
+                effective.append(float(1 / scores.softmax(0).square().sum()) / len(scores))
+                bad = _anomalous(cohort, cohort.bags[i])
+                if {0, 1} <= set(bad.tolist()):
+                    areas.append(float(roc_auc_score(bad[bad >= 0], scores.numpy()[bad >= 0])))
+            rows.append({
+                "topology": trial.topology, "preset": preset,
+                "effective": float(np.median(effective)),
+                "held_out": float(fresh / known.clamp_min(1e-12)), "auroc": mean_known(areas),
+            })  # fmt: skip
     return pd.DataFrame(rows)
 
 

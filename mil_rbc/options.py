@@ -138,9 +138,10 @@ class Options:
 
 
 # A finished trial stays valid if only these change.
-FREE = {"pooling", "topology", "runs", "device", "devices", "strategy", "logger",
-        "checkpoint_every", "keep_checkpoints", "jobs", "backend", "scheduler", "watts", "out",
-        "data"}  # fmt: skip
+FREE = {
+    *("pooling", "topology", "runs", "device", "devices", "strategy", "logger", "jobs", "threads"),
+    *("checkpoint_every", "keep_checkpoints", "backend", "scheduler", "watts", "out", "data"),
+}
 
 
 def plain(options: Options) -> dict[str, Any]:

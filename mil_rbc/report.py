@@ -36,7 +36,9 @@ def write_report(
     if "instances" in tables:
         cells = explain.anomaly_numbers(tables["instances"])
     latents = explain.latent_numbers(tables["results"])
-    numbers = pd.concat([cells.assign(of="cells"), latents.assign(of="latents")])
+    presets = explain.preset_numbers(cohort, trials, splits, options)
+    parts = {"cells": cells, "latents": latents, "presets": presets}
+    numbers = pd.concat([part.assign(of=name) for name, part in parts.items()])
     write_whole(options.out / "explanations.csv", numbers.to_csv(index=False))
     environment = Environment(
         loader=PackageLoader("mil_rbc"), autoescape=True, undefined=StrictUndefined,
@@ -52,6 +54,7 @@ def write_report(
         paired=_paired_rows(tables["paired"]), recall=_recall(tables["predictions"], cohort),
         missing=sorted({m for text in tables["results"]["missing"] for m in text.split()}),
         cells=cells.to_dict("records"), latents=latents.to_dict("records"),
+        presets=presets.to_dict("records"),
         ratio=_ratio(metrics), pictures=pictures, shown=shown, arms=ARMS,
         energy=energy(options, record, tables["results"]), chance=_chance(cohort),
         sizes=[len(b) for b in cohort.bags], np=np, duration=duration,

@@ -45,13 +45,16 @@ def run(
     start = time.monotonic()
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of the processes of a strategy
     stored = _stored(options)
-    cohort, cohort_file = _cohort(options, first)
+    cohort_file = options.out / "cohort.npz"
+    cohort = _cohort(options, cohort_file)
     splits = deal_runs(cohort, options)
     record = _record(cohort, splits, options, argv or [])
     if stored is not None:
         _same_data(options.out, stored["record"], record)
         record["seconds_before"] = stored["record"].get("seconds", 0.0)
     if first:
+        if stored is None or not cohort_file.exists():
+            save_cohort(cohort_file, cohort)
         _write_config(options, preset, record)
         size = f"{len(cohort.bags)} bags of {len(set(cohort.patients))} patients"
         print(f"{options.cohort}: {size}. {cohort.provenance}", file=sys.stderr)
@@ -93,19 +96,13 @@ def describe(options: Options, cohort: Cohort, record: dict[str, Any]) -> str:
             f"'{options.anomaly}'; seed {options.seed}.")  # fmt: skip
 
 
-def _cohort(options: Options, first: bool) -> tuple[Cohort, Path]:
-    path = options.out / "cohort.npz"
-    if options.cohort == "rendered" and path.exists():  # rendering takes longer than reading
-        return load_cohort(path), path
+def _cohort(options: Options, file: Path) -> Cohort:
+    if options.cohort == "rendered" and file.exists():  # rendering takes longer than reading
+        return load_cohort(file)
     extra = dict(options.cohort_options)
     if "folds" in inspect.signature(COHORTS.get(options.cohort, load)).parameters:
         extra.setdefault("folds", options.folds)  # the source of the cells decides the folds
-    cohort = load(
-        options.cohort, options.data, seed=options.cohort_seed, size=options.size, **extra
-    )
-    if first:
-        save_cohort(path, cohort)
-    return cohort, path
+    return load(options.cohort, options.data, seed=options.cohort_seed, size=options.size, **extra)
 
 
 def _record(

@@ -35,9 +35,22 @@ def save_cohort(path: Path, cohort: Cohort) -> None:
     write_whole(path, buffer.getbuffer())
 
 
-@lru_cache(maxsize=1)
 def load_cohort(path: Path) -> Cohort:
-    """Read what `save_cohort` wrote; the last one is kept for the next trial of this process."""
+    """Read what `save_cohort` wrote; the last one is kept for the next trial of this process.
+
+    Raises:
+        RunError: if the file is not there or damaged.
+    """
+    try:
+        written = path.stat().st_mtime_ns
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}): run again") from error
+    return _load(path, written)
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path, written: int) -> Cohort:
+    """`written`, the time of the last change, keeps an older content from being taken for it."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -83,7 +83,7 @@ class Training:
         model = self.objective.model
         inputs = {i: self._instances(i) for i in [*self.train, *self.validation, *self.test]}
         if cohort.kind != "vector" or cohort.standardize:
-            model.standardize.fit([to_unit(inputs[i]) for i in self.train])
+            model.standardize.fit(to_unit(inputs[i]) for i in self.train)
         self.data: dict[int, BagData] = {}
         on_device = sum(x.nbytes for x in inputs.values()) < _ON_DEVICE
         for i, instances in inputs.items():

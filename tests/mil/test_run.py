@@ -170,6 +170,40 @@ def test_other_data_in_the_same_folder_are_refused(
     assert command(main, given) == 2
 
 
+def test_a_refused_run_leaves_the_stored_cohort_alone(tmp_path: Path, vectors: Cohort) -> None:
+    data = bags_folder(tmp_path / "data", vectors)
+    given = arguments(data, tmp_path / "out", "--pooling", "max", "--topology", "off")
+    assert command(main, given) == 0
+    before = (tmp_path / "out" / "cohort.npz").read_bytes()
+    np.savez(data / f"{vectors.bags[0].bag}.npz", vectors=vectors.bags[0].instances * 2)
+    assert command(main, given) == 2
+    assert (tmp_path / "out" / "cohort.npz").read_bytes() == before
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_finished(
+    tmp_path: Path, data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource")
+    given = arguments(data, tmp_path, "--pooling", "max", "anomaly", "--folds", "2")
+    sizes = [p.stat().st_size for p in out.glob("trials/*/checkpoint.pt")]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Large enough for the checkpoints without a Gaussian, too small for those with one.
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((min(sizes) + max(sizes)) // 2, hard))
+    try:
+        assert command(main, given) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = capsys.readouterr().err
+    assert "error: no space left for" in said
+    assert "checkpoint.pt" in said
+    finished = {p: p.stat().st_mtime_ns for p in tmp_path.glob("trials/*/result.json")}
+    assert {p.parent.name.split("-")[0] for p in finished} == {"max"}
+    assert not list(tmp_path.rglob("*.part"))
+    assert command(main, given) == 0
+    assert all(p.stat().st_mtime_ns == t for p, t in finished.items())
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 8
+
+
 def test_side_by_side_equals_one_after_another(tmp_path: Path, out: Path, data: Path) -> None:
     given = arguments(data, tmp_path, "--jobs", "2", "--pooling", "anomaly")
     assert command(main, given) == 0
