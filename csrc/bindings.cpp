@@ -46,7 +46,9 @@ Bags padded(Size bags, Size n, Address lengths) {
     throw std::invalid_argument("a bag may hold at most 2^31 - 1 points");
   return {bags, n, at<const Size>(lengths), nullptr};
 }
-Bags packed(Size bags, Address cu_seqlens) { return {bags, 0, nullptr, at<const Size>(cu_seqlens)}; }
+Bags packed(Size bags, Address cu_seqlens) {
+  return {bags, 0, nullptr, at<const Size>(cu_seqlens)};
+}
 
 constexpr int precomputed = 4;
 
@@ -98,8 +100,8 @@ void diameter_packed(Address points, int dtype, int metric, Size bags, Size d, A
   });
 }
 
-void pair_distances(Address points, int dtype, int metric, Size bags, Size n, Size d,
-                    Address pairs, Size m, Address out, int threads) {
+void pair_distances(Address points, int dtype, int metric, Size bags, Size n, Size d, Address pairs,
+                    Size m, Address out, int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
     pair_lengths(at<const Real>(points), d, Metric(metric), padded(bags, n, 0),
@@ -111,8 +113,8 @@ void pair_distances_backward(Address points, int dtype, int metric, Size bags, S
                              Address pairs, Size m, Address grad, Address out, int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
-    pair_pulls(at<const Real>(points), d, Metric(metric), padded(bags, n, 0),
-               at<const Size>(pairs), m, at<const Real>(grad), at<Real>(out), threads);
+    pair_pulls(at<const Real>(points), d, Metric(metric), padded(bags, n, 0), at<const Size>(pairs),
+               m, at<const Real>(grad), at<Real>(out), threads);
   });
 }
 
@@ -124,7 +126,8 @@ py::dict config() {
   cuda_version_and_archs = cuda_config();
 #endif
   const auto of = [&](const char* key, py::object otherwise) {
-    return cuda_version_and_archs.contains(key) ? py::object(cuda_version_and_archs[key]) : otherwise;
+    return cuda_version_and_archs.contains(key) ? py::object(cuda_version_and_archs[key])
+                                                : otherwise;
   };
   using namespace py::literals;
   return py::dict("isa"_a = instruction_set().name, "isas"_a = sets,

@@ -33,16 +33,15 @@ inline double chebyshev(const Real* x, const Real* y, std::size_t d) {
 
 template <class Real>
 inline double euclidean(const Real* x, const Real* y, std::size_t d) {
-  const double square = fold(
-      x, y, d, [](double a, double b) { return (a - b) * (a - b); }, plus);
+  const double square = fold(x, y, d, [](double a, double b) { return (a - b) * (a - b); }, plus);
   if (square > 1e-270 && square < 1e300) return std::sqrt(square);
   // The squares may have left the range of double where the length has not.
   const double scale = chebyshev(x, y, d);
   if (!(scale > 0 && scale <= 1.7976931348623157e308)) return scale;
-  return scale * std::sqrt(fold(
-                     x, y, d,
-                     [scale](double a, double b) { return (a - b) / scale * ((a - b) / scale); },
-                     plus));
+  return scale *
+         std::sqrt(fold(
+             x, y, d, [scale](double a, double b) { return (a - b) / scale * ((a - b) / scale); },
+             plus));
 }
 
 template <class Real>

@@ -24,25 +24,25 @@ template <class Real>
 void tree_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& scratch,
                     Edge<Real>* tree) {
   if (!instruction_set().kernels<Real>().prim(distances, stride, n, scratch, tree)) {
-    const auto weight = [=](int i, int j) { return distances[std::size_t(i) * stride + std::size_t(j)]; };
+    const auto weight = [=](int i, int j) {
+      return distances[std::size_t(i) * stride + std::size_t(j)];
+    };
     prim_textbook<Real>(n, weight, scratch, tree);
   }
   sort_edges(tree, n - 1);
 }
 
-// Whether a bag is better served without its matrix of distances. Measured (benchmarks/crossover):
-// a matrix is worth its memory once its rows cost more to recompute than to read, that is for all
-// but the smallest dimensions, and while it fits into memory at all.
-inline bool matrix_free(int n, int d) {
-  return d <= 8 || (d <= 32 && n >= 4096) || n > 16384;
-}
+// Whether a bag is better served without its matrix of distances: while its rows cost less to
+// compute again than to store and read, and where the matrix would take more than a gigabyte.
+// `make -C tests/cpp crossover` prints both paths over N and D.
+inline bool matrix_free(int n, int d) { return d <= 8 || (d <= 32 && n >= 4096) || n > 16384; }
 
 template <class Real>
 void prim_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch,
                     Edge<Real>* tree) {
   const Kernels<Real>& kernels = instruction_set().kernels<Real>();
-  (matrix_free(n, d) ? kernels.prim_matrix_free : kernels.prim_tiled)(points, n, d, metric,
-                                                                      scratch, tree);
+  (matrix_free(n, d) ? kernels.prim_matrix_free : kernels.prim_tiled)(points, n, d, metric, scratch,
+                                                                      tree);
 }
 
 // Lengths below this are squares that lost digits to the subnormal numbers (0 is told apart by
@@ -124,7 +124,8 @@ Endpoints farthest_of_matrix(const Real* distances, std::size_t stride, int n) {
   for (int i = 0; i < n; ++i)
     for (int j = i + 1; j < n; ++j) {
       const Key<Real> key = key_of(distances[std::size_t(i) * stride + std::size_t(j)]);
-      if (key != Order<Real>::infinity) best.offer(key, endpoints(std::uint32_t(i), std::uint32_t(j)));
+      if (key != Order<Real>::infinity)
+        best.offer(key, endpoints(std::uint32_t(i), std::uint32_t(j)));
     }
   return best.ends;
 }

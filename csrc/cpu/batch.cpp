@@ -59,8 +59,9 @@ void name_pair(const Bags& bags, std::int64_t b, Endpoints ends, std::int64_t* p
 }
 
 double mean_size(const Bags& bags) {
-  return bags.cu_seqlens ? double(bags.cu_seqlens[bags.count]) / double(std::max<std::int64_t>(bags.count, 1))
-                         : double(bags.n);
+  return bags.cu_seqlens
+             ? double(bags.cu_seqlens[bags.count]) / double(std::max<std::int64_t>(bags.count, 1))
+             : double(bags.n);
 }
 
 }  // namespace

@@ -20,6 +20,9 @@
 
 namespace torchtopo {
 
+// What a core's own cache may be expected to hold; a larger matrix is worth fetching ahead.
+constexpr std::size_t fast_cache = std::size_t(1) << 20;
+
 // About a page ahead: Prim jumps from row to row, and the hardware needs a while to see a stream.
 inline void prefetch(const void* address) {
 #if defined(__GNUC__)
@@ -30,8 +33,13 @@ inline void prefetch(const void* address) {
 }
 
 namespace baseline {
+#if defined(TORCHTOPO_WIDE_BASELINE)  // tests: the widest vectors' logic on any processor
+#define BYTES 64
+#define ROWS 8
+#else
 #define BYTES 16
 #define ROWS 6
+#endif
 #define COLUMNS 2
 #include "isa.inc"
 }  // namespace baseline

@@ -4,6 +4,26 @@
 template <class Real, int W, bool small>
 struct EdgeLanes;
 
+// Where all the lanes' vertices u are known to be, seen from v: which of the two comes first then
+// need not be asked.
+struct Below {};
+struct Above {};
+struct Either {};
+
+template <int bits_of_a_vertex, class V>
+inline V ends_of(Below, V u, V v) {
+  return (u << bits_of_a_vertex) | v;
+}
+template <int bits_of_a_vertex, class V>
+inline V ends_of(Above, V u, V v) {
+  return (v << bits_of_a_vertex) | u;
+}
+template <int bits_of_a_vertex, class V>
+inline V ends_of(Either, V u, V v) {
+  return minimum(ends_of<bits_of_a_vertex>(Below(), u, v),
+                 ends_of<bits_of_a_vertex>(Above(), u, v));
+}
+
 // float32 weights between fewer than 2^16 vertices: a whole edge fits one 64-bit word, its weight's
 // bits above its endpoints', and the order of edges is the order of words. As no weight is
 // negative, that is also the order of the words read as doubles, for which every processor has a
@@ -13,7 +33,7 @@ struct EdgeLanes;
 template <int W>
 struct EdgeLanes<float, W, true> {
   static constexpr int width = W;
-  static constexpr std::int32_t raise = 0x00100000;
+  static constexpr std::uint32_t raise = 0x00100000;
   using Weights = Vec<std::int32_t, W>;
   using Vertex = std::uint32_t;
   using Vertices = Vec<Vertex, W>;
@@ -27,9 +47,11 @@ struct EdgeLanes<float, W, true> {
   }
 
   // Edges {u, v}; hidden is all ones where there must be none, otherwise 0.
-  static EdgeLanes between(Vertices u, Vertices v, Weights weights, Weights hidden) {
-    const Vertices ends = minimum((u << 16) | v, (v << 16) | u);  // smaller above larger
-    const auto top = bits<Vertices>((weights + broadcast<std::int32_t, W>(raise)) | hidden);
+  template <class Side>
+  static EdgeLanes between(Side side, Vertices u, Vertices v, Weights weights, Weights hidden) {
+    const Vertices ends = ends_of<16>(side, u, v);
+    const Vertices raised = bits<Vertices>(weights) + broadcast<Vertex, W>(raise);
+    const Vertices top = raised | bits<Vertices>(hidden);
     const auto lanes = std::make_integer_sequence<int, W>();
     return {bits<Words>(interleave<0>(ends, top, lanes)),
             bits<Words>(interleave<2>(ends, top, lanes))};
@@ -48,7 +70,8 @@ struct EdgeLanes<float, W, true> {
     for (int k = 1; k < W / 2; ++k) least = both[k] < least ? both[k] : least;
     std::uint64_t word;
     std::memcpy(&word, &least, sizeof word);
-    return {std::int32_t(word >> 32) - raise, endpoints(word >> 16 & 0xffff, word & 0xffff)};
+    return {std::int32_t(std::uint32_t(word >> 32) - raise),
+            endpoints(word >> 16 & 0xffff, word & 0xffff)};
   }
 
  private:
@@ -63,8 +86,7 @@ struct EdgeLanes<float, W, true> {
 };
 
 template <int W>
-inline EdgeLanes<float, W, true> minimum(EdgeLanes<float, W, true> a,
-                                         EdgeLanes<float, W, true> b) {
+inline EdgeLanes<float, W, true> minimum(EdgeLanes<float, W, true> a, EdgeLanes<float, W, true> b) {
   return {minimum(a.low, b.low), minimum(a.high, b.high)};
 }
 
@@ -83,10 +105,10 @@ struct EdgeLanes<Real, W, false> {
     return {none, none};
   }
 
-  static EdgeLanes between(Vertices u, Vertices v, Weights weights, Weights hidden) {
+  template <class Side>
+  static EdgeLanes between(Side side, Vertices u, Vertices v, Weights weights, Weights hidden) {
     const auto positive = broadcast<Vertex, W>(std::numeric_limits<Vertex>::max());
-    return {convert<Vertex, W>(weights | hidden) & positive,
-            minimum((u << 32) | v, (v << 32) | u)};
+    return {convert<Vertex, W>(weights | hidden) & positive, ends_of<32>(side, u, v)};
   }
 
   void erase(int lane) { put(lane, absent(), 0); }
@@ -99,8 +121,8 @@ struct EdgeLanes<Real, W, false> {
   Edge<Real> smallest() const {
     int least = 0;
     for (int k = 1; k < W; ++k) {
-      const bool before = weight[k] != weight[least] ? weight[k] < weight[least]
-                                                     : ends[k] < ends[least];
+      const bool before =
+          weight[k] != weight[least] ? weight[k] < weight[least] : ends[k] < ends[least];
       if (before) least = k;
     }
     return {Key<Real>(weight[least]), Endpoints(ends[least])};
@@ -108,8 +130,7 @@ struct EdgeLanes<Real, W, false> {
 };
 
 template <class Real, int W>
-inline EdgeLanes<Real, W, false> minimum(EdgeLanes<Real, W, false> a,
-                                         EdgeLanes<Real, W, false> b) {
+inline EdgeLanes<Real, W, false> minimum(EdgeLanes<Real, W, false> a, EdgeLanes<Real, W, false> b) {
   const auto less = (a.weight < b.weight) | ((a.weight == b.weight) & (a.ends < b.ends));
   return {select(less, a.weight, b.weight), select(less, a.ends, b.ends)};
 }

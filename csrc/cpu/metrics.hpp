@@ -24,7 +24,8 @@ struct Euclidean : Sum {
 struct Manhattan : Sum {
   template <class Real, int W>
   static Vec<Real, W> add(Vec<Real, W> sum, Vec<Real, W> difference) {
-    return sum + magnitude(difference, broadcast<Key<Real>, W>(std::numeric_limits<Key<Real>>::max()));
+    return sum +
+           magnitude(difference, broadcast<Key<Real>, W>(std::numeric_limits<Key<Real>>::max()));
   }
 };
 

@@ -59,11 +59,12 @@ bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n) {
     if (i == j)
       for (int k = 0; k < T; ++k) lower.row[k][k] = upper.row[k][k] = 0;
     upper.transpose();
+    const auto largest = broadcast<Key<Real>, T>(infinity);
     auto differs = broadcast<Key<Real>, T>(0), negative = differs;
     for (int k = 0; k < T; ++k) {
       const auto key = lower.row[k];
-      differs = differs | (key ^ upper.row[k]);
-      negative = negative | key | (broadcast<Key<Real>, T>(infinity) - key);
+      differs = differs | (key ^ upper.row[k]) | (maximum(key, largest) ^ largest);
+      negative = negative | key;
     }
     bool fault = false;
     for (int k = 0; k < T; ++k) fault |= differs[k] != 0 || negative[k] < 0;
@@ -86,7 +87,8 @@ void mirror(Real* keys, std::size_t stride, int n) {
   constexpr int T = Tile<Real>::T;
   const int whole = n / T * T;
   const auto one = [&](int i, int j) {
-    std::memcpy(keys + std::size_t(i) * stride + j, keys + std::size_t(j) * stride + i, sizeof(Real));
+    std::memcpy(keys + std::size_t(i) * stride + j, keys + std::size_t(j) * stride + i,
+                sizeof(Real));
   };
   every_lower_tile<T>(whole, [&](int i, int j) {
     if (i == j) {

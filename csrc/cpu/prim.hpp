@@ -10,7 +10,9 @@ template <class Lanes, class Real>
 void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
   constexpr int W = Lanes::width;
   using Vertex = typename Lanes::Vertex;
+  using Vertices = typename Lanes::Vertices;
   using Weights = typename Lanes::Weights;
+  const bool far = std::size_t(n) * stride * sizeof(Real) > fast_cache;
   const int blocks = (n + W - 1) / W;
   Lanes* frontier = scratch.take<Lanes>(blocks);
   Weights* visited = scratch.take<Weights>(blocks);
@@ -34,14 +36,24 @@ void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     frontier[newest / W].erase(newest % W);
     const Real* row = newest == n - 1 ? last : rows + std::size_t(newest) * stride;
     const auto v = broadcast<Vertex, W>(Vertex(newest));
+    Lanes best = Lanes::absent();
+    const auto meet = [&](auto side, int b, Vertices u) {
+      const auto weights = bits<Weights>(load<Real, W>(row + b * W));
+      frontier[b] = minimum(Lanes::between(side, u, v, weights, visited[b]), frontier[b]);
+      best = minimum(frontier[b], best);
+    };
     auto u = count_up<Vertex, W>(0);
     const auto next = broadcast<Vertex, W>(W);
-    Lanes best = Lanes::absent();
-    for (int b = 0; b < blocks; ++b, u = u + next) {
-      prefetch(row + b * W);
-      const auto weights = bits<Weights>(load<Real, W>(row + b * W));
-      frontier[b] = minimum(Lanes::between(u, v, weights, visited[b]), frontier[b]);
-      best = minimum(frontier[b], best);
+    const int home = newest / W;
+    int b = 0;
+    for (; b < home; ++b, u = u + next) {
+      if (far) prefetch(row + b * W);
+      meet(Below(), b, u);
+    }
+    meet(Either(), b++, u);
+    for (u = u + next; b < blocks; ++b, u = u + next) {
+      if (far) prefetch(row + b * W);
+      meet(Above(), b, u);
     }
     tree[k] = best.smallest();
     newest = int(smaller(tree[k].ends));

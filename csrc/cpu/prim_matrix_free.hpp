@@ -72,7 +72,7 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
     const auto meet = [&](int block, Lengths lengths, Weights hidden) {
       Lanes& mine = remaining.frontier[block];
       const Weights weights = length_keys<Real, W>(lengths);
-      mine = minimum(Lanes::between(remaining.vertices[block], v, weights, hidden), mine);
+      mine = minimum(Lanes::between(Either(), remaining.vertices[block], v, weights, hidden), mine);
       best = minimum(mine, best);
     };
     const auto none = broadcast<Key<Real>, W>(0);

@@ -66,12 +66,12 @@ inline MaskOf<T, W> operator|(MaskOf<T, W> a, MaskOf<T, W> b) {
   for (int k = 0; k < W; ++k) a.lane[k] = a.lane[k] | b.lane[k];
   return a;
 }
-#define TORCHTOPO_COMPARE(op)                                            \
-  template <class T, int W>                                              \
-  inline MaskOf<T, W> operator op(Vec<T, W> a, Vec<T, W> b) {            \
-    MaskOf<T, W> mask;                                                   \
-    for (int k = 0; k < W; ++k) mask.lane[k] = a.lane[k] op b.lane[k];   \
-    return mask;                                                         \
+#define TORCHTOPO_COMPARE(op)                                          \
+  template <class T, int W>                                            \
+  inline MaskOf<T, W> operator op(Vec<T, W> a, Vec<T, W> b) {          \
+    MaskOf<T, W> mask;                                                 \
+    for (int k = 0; k < W; ++k) mask.lane[k] = a.lane[k] op b.lane[k]; \
+    return mask;                                                       \
   }
 TORCHTOPO_COMPARE(<)
 TORCHTOPO_COMPARE(==)

@@ -81,7 +81,8 @@ Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch) {
       Key<Real> key[C], row_largest = -1;
       std::memcpy(key, strip + std::size_t(i) * C, sizeof key);
       const int first = i < left ? 0 : i + 1 - left;
-      for (int c = first; c < bottom - left; ++c) row_largest = row_largest < key[c] ? key[c] : row_largest;
+      for (int c = first; c < bottom - left; ++c)
+        row_largest = row_largest < key[c] ? key[c] : row_largest;
       if (row_largest < best.key) continue;
       best.infinite |= row_largest >= infinity;
       for (int c = first; c < bottom - left; ++c)

@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+OUT ?= runs/rendered
+
+.PHONY: run test check sanitize install-test docs bench clean
+
+run: $(VENV)/run-installed
+	$(BIN)/python -m mil_rbc.run --preset default --jobs 2 --out $(OUT)
+
+test: $(VENV)/test-installed
+	$(BIN)/python -m pytest -m "not install and not cuda"
+
+# Lint, types, formatting.
+check: $(VENV)/test-installed
+	$(BIN)/python -m pip install -q -e ".[dev]"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.hpp' 'csrc/*.cpp' 'csrc/*.inc' 'csrc/*.cu' 'csrc/*.cuh' 'tests/*.cpp' 'tests/*.hpp')
+
+# The C++ kernels under AddressSanitizer + UndefinedBehaviorSanitizer, the pool under ThreadSanitizer.
+sanitize:
+	$(MAKE) -C tests/cpp
+
+# Wheels in new environments: built with isolation, tried under two releases of torch.
+install-test: $(VENV)/test-installed
+	$(BIN)/python -m pytest -m install
+
+docs: $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e ".[docs]"
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e ".[bench]"
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+
+$(VENV)/run-installed: $(VENV)/bin/python pyproject.toml setup.py
+	$(BIN)/python -m pip install -q -e ".[mil]"
+	touch $@
+
+$(VENV)/test-installed: $(VENV)/bin/python pyproject.toml setup.py
+	$(BIN)/python -m pip install -q -e ".[test,mil,detect,dask]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist site *.egg-info torchtopo/_C*.so

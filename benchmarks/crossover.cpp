@@ -1,0 +1,54 @@
+// Where a bag is better served without its matrix of distances: both kernels over N and D, one
+// thread, the fastest of several runs. `make -C tests/cpp crossover` builds and runs it; the rule
+// that follows is matrix_free() in csrc/cpu/bag.hpp.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <random>
+#include <vector>
+
+#include "cpu/bag.hpp"
+
+using namespace torchtopo;
+
+namespace {
+
+template <class Call>
+double fastest_ms(Call call) {
+  using Clock = std::chrono::steady_clock;
+  const auto once = [&] {
+    const auto start = Clock::now();
+    call();
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  };
+  double best = once();
+  const int more = int(std::clamp(200 / best, 2.0, 200.0));
+  for (int run = 0; run < more; ++run) best = std::min(best, once());
+  return best;
+}
+
+}  // namespace
+
+int main() {
+  std::mt19937 random(0);
+  std::normal_distribution<float> normal;
+  std::printf("%s\n     N    D   tiled ms  matrix-free ms  tiled/matrix-free  chosen\n",
+              instruction_set().name);
+  for (const int n : {64, 256, 1024, 4096, 8192})
+    for (const int d : {2, 4, 8, 16, 32, 64}) {
+      std::vector<float> points(std::size_t(n) * std::size_t(d));
+      for (float& x : points) x = normal(random);
+      std::vector<Edge<float>> tree(static_cast<std::size_t>(n));
+      Scratch scratch;
+      const auto time = [&](auto kernel) {
+        return fastest_ms([&] {
+          scratch.reset();
+          kernel(points.data(), n, d, Metric::euclidean, scratch, tree.data());
+        });
+      };
+      const double tiled = time(instruction_set().for_float.prim_tiled);
+      const double without = time(instruction_set().for_float.prim_matrix_free);
+      std::printf("%6d %4d %10.4f %15.4f %18.2f  %s\n", n, d, tiled, without, tiled / without,
+                  matrix_free(n, d) ? "matrix-free" : "tiled");
+    }
+}

@@ -1,0 +1,194 @@
+// Every kernel of every instruction set against textbook Kruskal, on inputs full of ties, NaN and
+// infinities, at sizes around the vectors' widths. Run under sanitizers (see Makefile).
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "cpu/batch.hpp"
+#include "cpu/kernels.hpp"
+#include "kruskal.hpp"
+#include "order.hpp"
+
+using namespace torchtopo;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+int failures = 0;
+
+// Kruskal as in the textbook: sort all edges, take those that join two components.
+template <class Real>
+std::vector<Edge<Real>> kruskal(const std::vector<Real>& matrix, int stride, int n) {
+  std::vector<Edge<Real>> edges, tree;
+  for (int i = 0; i < n; ++i)
+    for (int j = i + 1; j < n; ++j)
+      edges.push_back({key_of(matrix[std::size_t(i * stride + j)]),
+                       endpoints(std::uint32_t(i), std::uint32_t(j))});
+  std::sort(edges.begin(), edges.end());
+  UnionFind components;
+  components.reset(n);
+  for (const Edge<Real>& edge : edges)
+    if (components.merge(smaller(edge.ends), larger(edge.ends)) >= 0) tree.push_back(edge);
+  return tree;
+}
+
+template <class Real>
+void expect(const std::vector<Edge<Real>>& tree, const std::int64_t* pairs, const Real* weights,
+            int rows, const char* what, int n, int d) {
+  bool same = true;
+  for (int k = 0; k < rows; ++k) {
+    const bool padding = k >= int(tree.size());
+    const std::int64_t i = padding ? -1 : std::int64_t(smaller(tree[std::size_t(k)].ends));
+    const std::int64_t j = padding ? -1 : std::int64_t(larger(tree[std::size_t(k)].ends));
+    same &= pairs[2 * k] == i && pairs[2 * k + 1] == j;
+    same &= key_of(weights[k]) == (padding ? 0 : tree[std::size_t(k)].weight);
+  }
+  if (same) return;
+  ++failures;
+  std::printf("FAILED %s: %s, %d points in %d dimensions, %zu-byte numbers\n",
+              instruction_set().name, what, n, d, sizeof(Real));
+}
+
+template <class Real>
+void check_matrices(std::mt19937& random, int n) {
+  const int bags = 3;
+  const auto filled = [&](auto entry) {
+    std::vector<Real> values(std::size_t(bags * n * n));
+    for (Real& value : values) value = Real(entry());
+    return values;
+  };
+  const auto mirrored = [&](std::vector<Real> values) {
+    for (int b = 0; b < bags; ++b)
+      for (int i = 0; i < n; ++i)
+        for (int j = 0; j < i; ++j)
+          values[std::size_t((b * n + i) * n + j)] = values[std::size_t((b * n + j) * n + i)];
+    return values;
+  };
+  std::uniform_real_distribution<double> uniform(0, 1);
+  std::uniform_int_distribution<int> few(0, 3), any(0, 9);
+  const double special[] = {0.0, -0.0, 1, infinity, nan, -nan, 1e-42, 2, 3, 1};
+  const std::vector<std::vector<Real>> cases = {
+      mirrored(filled([&] { return uniform(random); })),
+      mirrored(filled([&] { return few(random); })),
+      filled([&] { return uniform(random); }),  // the lower half must not matter
+      filled([&] { return special[any(random)]; }),  //
+      filled([&] { return few(random) - 2; }),  // negative weights have no kernel
+      mirrored(filled([&] { return infinity; })),
+  };
+  std::vector<std::int64_t> lengths = {n, (n + 1) / 2, 1};
+  for (const auto& matrices : cases) {
+    std::vector<std::int64_t> pairs(std::size_t(bags * (n - 1) * 2) + 1);
+    std::vector<Real> weights(std::size_t(bags * (n - 1)) + 1);
+    trees_of_matrices(matrices.data(), {bags, n, lengths.data(), nullptr}, pairs.data(),
+                      weights.data(), 2);
+    for (int b = 0; b < bags; ++b) {
+      const std::vector<Real> one(matrices.begin() + b * n * n, matrices.begin() + (b + 1) * n * n);
+      expect(kruskal(one, n, int(lengths[std::size_t(b)])), pairs.data() + b * (n - 1) * 2,
+             weights.data() + b * (n - 1), n - 1, "matrix", n, 0);
+    }
+  }
+}
+
+// On integer points of few digits every distance is exact, in every kernel and in the textbook.
+template <class Real>
+void check_points(std::mt19937& random, int n, int d) {
+  std::uniform_int_distribution<int> few(-2, 2), rare(0, 20);
+  for (const bool special : {false, true}) {
+    std::vector<Real> points(std::size_t(n * d));
+    for (Real& x : points) x = Real(few(random));
+    if (special)
+      for (Real& x : points)
+        x = rare(random) == 0 ? Real(infinity) : rare(random) == 0 ? Real(nan) : x;
+    for (const Metric metric : {Metric::euclidean, Metric::manhattan, Metric::chebyshev}) {
+      std::vector<Real> matrix(std::size_t(n * n));
+      for (int i = 0; i < n; ++i)
+        for (int j = 0; j < n; ++j)
+          matrix[std::size_t(i * n + j)] = Real(length(
+              &points[std::size_t(i * d)], &points[std::size_t(j * d)], std::size_t(d), metric));
+      const std::vector<Edge<Real>> tree = kruskal(matrix, n, n);
+      std::vector<std::int64_t> pairs(std::size_t(2 * n));
+      std::vector<Real> weights(static_cast<std::size_t>(n));
+      trees_of_points(points.data(), d, metric, {1, n, nullptr, nullptr}, pairs.data(),
+                      weights.data(), 1);
+      expect(tree, pairs.data(), weights.data(), n - 1, "points", n, d);
+      // The path that the size did not choose must find the same tree.
+      Scratch scratch;
+      std::vector<Edge<Real>> found(static_cast<std::size_t>(n));
+      for (const bool tiled : {false, true}) {
+        if (n < 2) continue;
+        const auto& kernels = instruction_set().template kernels<Real>();
+        (tiled ? kernels.prim_tiled : kernels.prim_matrix_free)(points.data(), n, d, metric,
+                                                                scratch, found.data());
+        for (int k = 0; k < n - 1; ++k) {
+          const Endpoints ends = found[std::size_t(k)].ends;
+          weights[std::size_t(k)] =
+              matrix[std::size_t(smaller(ends)) * std::size_t(n) + larger(ends)];
+          found[std::size_t(k)].weight = key_of(weights[std::size_t(k)]);
+        }
+        std::sort(found.begin(), found.begin() + n - 1);
+        for (int k = 0; k < n - 1; ++k) {
+          pairs[std::size_t(2 * k)] = smaller(found[std::size_t(k)].ends);
+          pairs[std::size_t(2 * k + 1)] = larger(found[std::size_t(k)].ends);
+          weights[std::size_t(k)] = weight_of<Real>(found[std::size_t(k)].weight);
+        }
+        expect(tree, pairs.data(), weights.data(), n - 1, tiled ? "tiled" : "matrix-free", n, d);
+      }
+    }
+  }
+}
+
+template <class Real>
+void check_packed(std::mt19937& random) {
+  std::normal_distribution<double> normal;
+  const std::vector<std::int64_t> ends = {0, 5, 6, 23, 56};
+  const int d = 7;
+  std::vector<Real> points(56 * 7);
+  for (Real& x : points) x = Real(normal(random));
+  std::vector<std::int64_t> pairs(2 * 52), alone(2 * 56);
+  std::vector<Real> weights(52), alone_weights(56);
+  trees_of_points(points.data(), d, Metric::cosine, {4, 0, nullptr, ends.data()}, pairs.data(),
+                  weights.data(), 2);
+  for (std::size_t b = 0; b < 4; ++b) {
+    const std::int64_t n = ends[b + 1] - ends[b], first = ends[b] - std::int64_t(b);
+    trees_of_points(points.data() + ends[b] * d, d, Metric::cosine, {1, n, nullptr, nullptr},
+                    alone.data(), alone_weights.data(), 1);
+    for (std::int64_t k = 0; k < n - 1; ++k) {
+      const bool same =
+          pairs[std::size_t(2 * (first + k))] == ends[b] + alone[std::size_t(2 * k)] &&
+          weights[std::size_t(first + k)] == alone_weights[std::size_t(k)];
+      if (!same && ++failures) std::printf("FAILED packed bag %zu, edge %d\n", b, int(k));
+    }
+  }
+  std::vector<Real> pulls(52, Real(1)), gradient(56 * 7), lengths(52);
+  pair_lengths(points.data(), d, Metric::euclidean, {1, 56, nullptr, nullptr}, pairs.data(), 52,
+               lengths.data(), 1);
+  pair_pulls(points.data(), d, Metric::euclidean, {1, 56, nullptr, nullptr}, pairs.data(), 52,
+             pulls.data(), gradient.data(), 1);
+  farthest_of_points(points.data(), d, Metric::euclidean, {4, 0, nullptr, ends.data()},
+                     alone.data(), 2);
+}
+
+}  // namespace
+
+int main() {
+  std::mt19937 random(0);
+  for (const InstructionSet* set : instruction_sets()) {
+    set_instruction_set(set->name);
+    for (const int n : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 70}) {
+      check_matrices<float>(random, n);
+      check_matrices<double>(random, n);
+      for (const int d : {1, 3, 8, 9, 300}) {
+        check_points<float>(random, n, d);
+        check_points<double>(random, n, d);
+      }
+    }
+    check_packed<float>(random);
+    check_packed<double>(random);
+  }
+  std::printf("%d failures over %zu instruction sets\n", failures, instruction_sets().size());
+  return failures != 0;
+}

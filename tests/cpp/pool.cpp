@@ -1,0 +1,73 @@
+// The pool: every task once, whatever the number of threads; exceptions arrive; many callers at a
+// time; a forked child has a pool of its own. Run under ThreadSanitizer (see Makefile).
+#include "cpu/pool.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+using torchtopo::parallel_for;
+
+namespace {
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::printf("FAILED: %s\n", what);
+  std::exit(1);
+}
+
+void every_task_runs_once(int threads) {
+  std::vector<int> runs(1000), of_worker(static_cast<std::size_t>(threads));
+  parallel_for(1000, threads, [&](int worker, std::int64_t k) {
+    ++runs[std::size_t(k)];
+    ++of_worker[std::size_t(worker)];  // one worker's calls follow one another: no race
+  });
+  for (const int count : runs) require(count == 1, "every task runs once");
+  int total = 0;
+  for (const int count : of_worker) total += count;
+  require(total == 1000, "workers share the tasks");
+}
+
+void exceptions_arrive() {
+  bool caught = false;
+  try {
+    parallel_for(100, 3, [](int, std::int64_t k) {
+      if (k == 50) throw std::runtime_error("task");
+    });
+  } catch (const std::runtime_error&) {
+    caught = true;
+  }
+  require(caught, "an exception reaches the caller");
+}
+
+}  // namespace
+
+int main() {
+  for (int round = 0; round < 20; ++round)
+    for (int threads = 1; threads <= 4; ++threads) every_task_runs_once(threads);
+  exceptions_arrive();
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t)
+    callers.emplace_back([] {
+      for (int round = 0; round < 20; ++round) every_task_runs_once(3);
+    });
+  for (std::thread& caller : callers) caller.join();
+#if !defined(__SANITIZE_THREAD__)  // which does not follow threads into a child
+  const pid_t child = fork();
+  if (child == 0) {
+    every_task_runs_once(3);
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  require(status == 0, "the pool works in a forked child");
+#endif
+  std::printf("the pool holds\n");
+  return 0;
+}

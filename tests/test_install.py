@@ -1,0 +1,123 @@
+"""The wheel: built with isolation, small, linked to nothing of torch, good under two torches.
+
+Marked `install`: makes environments and takes minutes, so `make install-test` runs it and the
+ordinary suite does not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.install
+
+ROOT = Path(__file__).resolve().parent.parent
+FOREIGN = ("libtorch", "libc10", "libcudart", "libcuda.so", "libgomp", "libomp", "libiomp")
+MEGABYTE = 1 << 20
+PINNED = "torch==2.13.0"  # and the newest there is
+
+
+def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
+    """Run a command without any compiler flag or path of this process; its output."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("CFLAGS", "CXXFLAGS", "LDFLAGS", "PYTHONPATH")
+        and not name.startswith("TORCHTOPO_")
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**inherited, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}"
+    return done.stdout
+
+
+def build_wheel(folder: Path, cuda: str) -> Path:
+    run(
+        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "-w", folder, ROOT,
+        TORCHTOPO_CUDA=cuda,
+    )  # fmt: skip
+    (wheel,) = folder.glob("torchtopo-*.whl")
+    return wheel
+
+
+def extension(wheel: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith((".so", ".pyd")))
+        return Path(archive.extract(name, folder))
+
+
+def libraries(module: Path) -> str:
+    return run("ldd", module)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"), cuda="0")
+
+
+def test_wheel_is_small(wheel: Path) -> None:
+    assert wheel.stat().st_size < 4 * MEGABYTE
+
+
+@pytest.mark.skipif(shutil.which("ldd") is None, reason="no ldd here")
+def test_wheel_links_neither_torch_nor_cuda_nor_openmp(wheel: Path, tmp_path: Path) -> None:
+    linked = libraries(extension(wheel, tmp_path))
+    assert not [name for name in FOREIGN if name in linked], linked
+
+
+def test_wheel_holds_types_and_no_tests(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "torchtopo/py.typed" in names
+    assert "torchtopo/_C.pyi" in names
+    assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "csrc/"))]
+
+
+@pytest.mark.skipif(shutil.which("ldd") is None, reason="no ldd here")
+def test_wheel_with_cuda_kernels_is_small_and_loads_without_a_driver(tmp_path: Path) -> None:
+    if not shutil.which("nvcc") and not Path("/usr/local/cuda/bin/nvcc").exists():
+        pytest.skip("no nvcc here")
+    wheel = build_wheel(tmp_path, cuda="1")
+    assert wheel.stat().st_size < 8 * MEGABYTE
+    module = extension(wheel, tmp_path / "unpacked")
+    linked = libraries(module)
+    assert not [name for name in FOREIGN if name in linked], linked
+    load = (
+        "import importlib.util as u; "
+        f"s = u.spec_from_file_location('torchtopo._C', {str(module)!r}); "
+        "m = u.module_from_spec(s); s.loader.exec_module(m); print(m.config()['cuda'])"
+    )
+    assert run(sys.executable, "-c", load).strip() == "True"
+
+
+@pytest.mark.parametrize("torch", [PINNED, "torch"])
+def test_wheel_works_in_a_new_environment(wheel: Path, tmp_path: Path, torch: str) -> None:
+    folder = tmp_path / "environment"
+    run(sys.executable, "-m", "venv", folder)
+    python = folder / ("Scripts" if sysconfig.get_platform().startswith("win") else "bin") / "python"
+    run(python, "-m", "pip", "install", "-q", torch)
+    run(python, "-m", "pip", "install", "-q", wheel)
+    out = run(python, "-m", "torchtopo", cwd=tmp_path)
+    assert "self-check" in out.lower()
+    train = (
+        "import torch, torchtopo\n"
+        "x = torch.randn(2, 20, 9); z = torch.randn(2, 20, 3, requires_grad=True)\n"
+        "torchtopo.signature_loss(x, z).backward()\n"
+        "assert torch.isfinite(z.grad).all() and z.grad.abs().sum() > 0\n"
+        "print('trained')"
+    )
+    assert "trained" in run(python, "-c", train, cwd=tmp_path)
+    shutil.rmtree(folder)
