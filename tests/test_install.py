@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -107,7 +106,7 @@ def test_wheel_with_cuda_kernels_is_small_and_loads_without_a_driver(tmp_path: P
 def test_wheel_works_in_a_new_environment(wheel: Path, tmp_path: Path, torch: str) -> None:
     folder = tmp_path / "environment"
     run(sys.executable, "-m", "venv", folder)
-    python = folder / ("Scripts" if sysconfig.get_platform().startswith("win") else "bin") / "python"
+    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     run(python, "-m", "pip", "install", "-q", torch)
     run(python, "-m", "pip", "install", "-q", wheel)
     out = run(python, "-m", "torchtopo", cwd=tmp_path)
