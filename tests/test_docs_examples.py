@@ -29,6 +29,9 @@ WITH_EXAMPLES = [path for path in DOCUMENTS if ">>>" in path.read_text(encoding=
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_examples_run(path: Path) -> None:
     text = examples(path.read_text(encoding="utf-8"))
+    if "mil_rbc" in text:
+        for package in ("lightning", "pandas", "skimage"):
+            pytest.importorskip(package, reason="the example needs the extra mil")
     test = doctest.DocTestParser().get_doctest(text, {}, path.name, str(path), 0)
     assert test.examples
     runner = doctest.DocTestRunner(

@@ -41,7 +41,8 @@ def test_a_changed_number_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     text = path.read_text(encoding="utf-8")
     for file in tables.RESULTS.glob("*.json"):
         content = json.loads(file.read_text(encoding="utf-8"))
-        content["sentence"] = f"other: {content['sentence']}"
+        if file.stem == "accuracy":
+            content["rows"][0]["errors"]["torchtopo"] *= 2
         (tmp_path / file.name).write_text(json.dumps(content), encoding="utf-8")
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     assert tables.filled(text) != text
