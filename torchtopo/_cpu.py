@@ -1,7 +1,7 @@
 """The operators on the CPU: check the arguments, allocate the outputs, call the compiled kernel.
 
-Values of `lengths`, `cu_seqlens` and `pairs` are checked here, at run time, before the kernel
-touches memory through them.
+Values of `lengths` and `cu_seqlens` are checked here, at run time, before the kernel touches memory
+through them; those of pairs are checked by the kernel as it reads them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,6 @@ def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tup
 
 
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
-    _check_vertices(pairs, n)
     *batch, m, _ = pairs.shape
     edges = pairs.contiguous()
     dying = torch.empty((*batch, m), dtype=torch.int64)
@@ -94,8 +93,8 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _bags.check_pairs(points, pairs)
     *batch, n, d = points.shape
     m = pairs.shape[-2]
-    _check_vertices(pairs, n)
     if metric == "precomputed":
+        _check_vertices(pairs, n)
         return _generic.pair_distances(points, pairs, metric)
     values, dtype = _contiguous(points)
     edges = pairs.contiguous()
@@ -120,7 +119,6 @@ def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric:
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
     *batch, n, d = points.shape
-    _check_vertices(pairs, n)
     values, dtype = _contiguous(points)
     edges = pairs.contiguous()
     pull = grad.to(values.dtype).contiguous()
@@ -203,17 +201,13 @@ def _int64_lengths(lengths: Tensor | None, n: int) -> Tensor | None:
 
 
 def _check_vertices(pairs: Tensor, n: int) -> None:
-    """Raise ValueError unless each pair names vertices in 0..n-1 or is the padding (-1, -1)."""
-    if pairs.numel() == 0:
-        return
-    low, high = pairs.aminmax()
-    if int(low) < -1 or int(high) >= n:
+    """What the kernels check of pairs of points as they read them, for pairs of a matrix."""
+    wrong = ((pairs < 0) | (pairs >= n)).any(-1) & (pairs != -1).any(-1)
+    if bool(wrong.any()):
+        i, j = pairs[wrong][0].tolist()
         raise ValueError(
-            f"pairs must name points 0..{n - 1} or be the padding (-1, -1); "
-            f"they range from {int(low)} to {int(high)}"
+            f"pairs must name points 0..{n - 1} or be the padding (-1, -1); one is ({i}, {j})"
         )
-    if int(low) == -1 and bool(((pairs < 0).any(-1) != (pairs < 0).all(-1)).any()):
-        raise ValueError("pairs must name two points or be the padding (-1, -1); one is half -1")
 
 
 def _count(batch: list[int]) -> int:

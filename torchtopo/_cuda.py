@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchtopo import _bags, _C
+from torchtopo import _C, _bags, _generic
 from torchtopo._bags import POINT_METRICS
 
 _PRECOMPUTED = 4
@@ -72,6 +72,8 @@ def elder_rule(pairs: Tensor, n: int) -> Tensor:
 
 
 def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    if metric == "precomputed":
+        return _generic.pair_distances(points, pairs, metric)
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
     values, edges = _measurable(points), pairs.contiguous()

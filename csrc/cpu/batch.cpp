@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "../kruskal.hpp"
@@ -56,6 +58,15 @@ void name_pair(const Bags& bags, std::int64_t b, Endpoints ends, std::int64_t* p
   const bool none = ends == ~Endpoints(0);
   pair[0] = none ? -1 : bags.first_name(b) + smaller(ends);
   pair[1] = none ? -1 : bags.first_name(b) + larger(ends);
+}
+
+// Whether (i, j) names two points; the padding (-1, -1) does not, and nothing else is let through.
+bool is_pair(std::int64_t i, std::int64_t j, std::int64_t n) {
+  if (0 <= i && i < n && 0 <= j && j < n) return true;
+  if (i == -1 && j == -1) return false;
+  throw std::invalid_argument("pairs must name points 0.." + std::to_string(n - 1) +
+                              " or be the padding (-1, -1); one is (" + std::to_string(i) + ", " +
+                              std::to_string(j) + ")");
 }
 
 double mean_size(const Bags& bags) {
@@ -117,7 +128,9 @@ void pair_lengths(const Real* points, std::int64_t d, Metric metric, const Bags&
     const Real* bag = points + b * bags.n * d;
     for (std::int64_t k = b * m; k < (b + 1) * m; ++k) {
       const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
-      lengths[k] = i < 0 ? Real(0) : Real(length(bag + i * d, bag + j * d, std::size_t(d), metric));
+      lengths[k] = is_pair(i, j, bags.n)
+                       ? Real(length(bag + i * d, bag + j * d, std::size_t(d), metric))
+                       : Real(0);
     }
   });
 }
@@ -133,7 +146,7 @@ void pair_pulls(const Real* points, std::int64_t d, Metric metric, const Bags& b
     std::fill_n(out, bags.n * d, Real(0));
     for (std::int64_t k = b * m; k < (b + 1) * m; ++k) {
       const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
-      if (i >= 0)
+      if (is_pair(i, j, bags.n))
         pull_ends(bag + i * d, bag + j * d, std::size_t(d), metric, pulls[k], out + i * d,
                   out + j * d);
     }

@@ -29,8 +29,10 @@ void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, doubl
   if (size == 0) return;
   const auto difference = [=](std::size_t k) { return double(x[k]) - double(y[k]); };
   const auto sign = [](double t) { return t > 0 ? 1.0 : t < 0 ? -1.0 : t; };
+  // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
+  const double lift = size < 1e-290 ? 0x1p600 : 1.0;
   double scale = pull;  // what the sum of the terms below is multiplied with
-  if (metric == Metric::euclidean) scale = pull / size;
+  if (metric == Metric::euclidean) scale = pull / (size * lift);
   if (metric == Metric::chebyshev) {
     int largest = 0;
     for (std::size_t k = 0; k < d; ++k) largest += std::fabs(difference(k)) == size;
@@ -39,7 +41,7 @@ void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, doubl
   for (std::size_t k = 0; k < d; ++k) {
     double term = difference(k);
     if (metric == Metric::chebyshev && std::fabs(term) < size) continue;
-    if (metric != Metric::euclidean) term = sign(term);
+    term = metric == Metric::euclidean ? term * lift : sign(term);
     const Real step = Real(scale * term);
     dx[k] += step;
     dy[k] -= step;
