@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -18,6 +18,7 @@ try:
 except ImportError:  # Windows has no flock; there a shared machine cannot be asked to keep quiet
     fcntl = None  # type: ignore[assignment]
 
+PATIENCE = 60.0  # seconds to wait for the lock before each race
 _lock_file: Path | None = None
 
 
@@ -67,12 +68,25 @@ def quiet() -> Iterator[None]:
     """Keep the garbage collector, and every job that honours the lock file, still."""
     with contextlib.ExitStack() as stack:
         if _lock_file is not None and fcntl is not None:
-            handle = stack.enter_context(open(_lock_file, "w"))
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _acquire(stack.enter_context(open(_lock_file, "w")))
         gc.collect()
         gc.disable()
         stack.callback(gc.enable)
         yield
+
+
+def _acquire(handle: TextIO) -> None:
+    """Take the lock, or time beside the others: jobs that overlap would keep us out for ever."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                print(f"  not quiet: {handle.name} was never free for {PATIENCE:g} s")
+                return
+            time.sleep(0.05)
 
 
 def race(
