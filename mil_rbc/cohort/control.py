@@ -33,7 +33,9 @@ class Control:
     p: float
 
 
-def background_control(cohort: Cohort, *, folds: int = 3, seed: int = 0) -> Control:
+def background_control(
+    cohort: Cohort, *, folds: int = 3, seed: int = 0, shuffles: int = 200
+) -> Control:
     """Classify patients by the background pixels of their crops alone.
 
     The crops have to show dark cells on a bright background, so this is not for NIH's, which are
@@ -43,22 +45,27 @@ def background_control(cohort: Cohort, *, folds: int = 3, seed: int = 0) -> Cont
         cohort: of crops.
         folds: of the cross-validation, unless the cohort fixes them.
         seed: of the folds and shuffles.
+        shuffles: how often labels are shuffled to see what chance does.
 
     Raises:
         DataError: if the instances are no crops.
     """
-    return _control(cohort, background_features, folds, seed)
+    return _control(cohort, background_features, folds, seed, shuffles)
 
 
-def intensity_control(cohort: Cohort, *, folds: int = 3, seed: int = 0) -> Control:
+def intensity_control(
+    cohort: Cohort, *, folds: int = 3, seed: int = 0, shuffles: int = 200
+) -> Control:
     """Classify patients by grey levels alone: histogram, spread between cells, grain.
 
     Arguments and errors are those of `background_control`.
     """
-    return _control(cohort, intensity_features, folds, seed)
+    return _control(cohort, intensity_features, folds, seed, shuffles)
 
 
-def _control(cohort: Cohort, features_of: Features, folds: int, seed: int) -> Control:
+def _control(
+    cohort: Cohort, features_of: Features, folds: int, seed: int, shuffles: int
+) -> Control:
     if cohort.kind != "crop":
         raise DataError(f"cohort {cohort.name!r} has no crops: this control needs grey levels")
     rows: dict[str, list[NDArray[np.float64]]] = {}
@@ -70,7 +77,7 @@ def _control(cohort: Cohort, features_of: Features, folds: int, seed: int) -> Co
     labels = np.array([label_of[patient] for patient in rows])
     fixed = cohort.test_fold
     fold = None if fixed is None else np.array([fixed[patient] for patient in rows])
-    return chance_test(features, labels, folds=folds, seed=seed, fold=fold)
+    return chance_test(features, labels, folds=folds, seed=seed, shuffles=shuffles, fold=fold)
 
 
 def intensity_features(crops: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -185,7 +185,7 @@ def test_background_of_the_crops_cannot_tell_the_class() -> None:
     diseases = tuple(replace(d, patients=12, samples=12) for d in SMOKE.diseases)
     recipe = replace(SMOKE, diseases=diseases, images=60, images_per_sample=(1, 1))
     cohort = rendered.load(seed=1, recipe=recipe)
-    result = background_control(cohort)
+    result = background_control(cohort, shuffles=100)
     assert result.p > 0.02
     assert result.balanced_accuracy < 0.4
 
