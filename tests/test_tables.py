@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -56,8 +57,7 @@ def test_results_are_full_runs_without_names_of_machines() -> None:
         content = json.loads(text)
         assert not content["quick"], f"{file.name} comes from a --quick run"
         assert content["machine"]["cpu"]
-        assert "/home/" not in text
-        assert "/work/" not in text
+        assert not re.search(r"[\"\s]/\w+/", text), f"{file.name} holds a path of one machine"
 
 
 def test_an_unknown_table_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
