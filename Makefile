@@ -14,7 +14,7 @@ test: $(VENV)/test-installed
 
 # Lint, types, formatting.
 check: $(VENV)/test-installed
-	$(BIN)/python -m pip install -q -e ".[dev]"
+	$(BIN)/python -m pip install -q ruff mypy clang-format==18.1.8
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -50,7 +50,13 @@ inline bool every_lower_tile(int whole, Visit visit) {
 template <class Real>
 bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n) {
   constexpr int T = Tile<Real>::T;
+  using Unsigned = std::make_unsigned_t<Key<Real>>;
+  using Row = Vec<Unsigned, T>;
   constexpr Key<Real> infinity = Order<Real>::infinity;
+  // Added to a key, this reaches the sign bit if the key is above infinity.
+  constexpr Unsigned to_sign = Unsigned(std::numeric_limits<Key<Real>>::max() - infinity);
+  const Row past_infinity = broadcast<Unsigned, T>(to_sign);
+  Row differs = broadcast<Unsigned, T>(0), negative = differs;
   const int whole = n / T * T;
   const bool tiles = every_lower_tile<T>(whole, [&](int i, int j) {
     Tile<Real> lower, upper;
@@ -59,15 +65,14 @@ bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n) {
     if (i == j)
       for (int k = 0; k < T; ++k) lower.row[k][k] = upper.row[k][k] = 0;
     upper.transpose();
-    const auto largest = broadcast<Key<Real>, T>(infinity);
-    auto differs = broadcast<Key<Real>, T>(0), negative = differs;
     for (int k = 0; k < T; ++k) {
-      const auto key = lower.row[k];
-      differs = differs | (key ^ upper.row[k]) | (maximum(key, largest) ^ largest);
-      negative = negative | key;
+      const Row key = bits<Row>(lower.row[k]);
+      differs = differs | (key ^ bits<Row>(upper.row[k]));
+      negative = negative | key | (key + past_infinity);
     }
-    bool fault = false;
-    for (int k = 0; k < T; ++k) fault |= differs[k] != 0 || negative[k] < 0;
+    if (i != j) return true;
+    bool fault = false;  // looked for once in a row of tiles
+    for (int k = 0; k < T; ++k) fault |= differs[k] != 0 || Key<Real>(negative[k]) < 0;
     return !fault;
   });
   if (!tiles) return false;
