@@ -47,7 +47,7 @@ def compile_kernels(nvcc: str, archs: list[str], build_temp: Path, root: Path) -
     headers = [*(root / "csrc").glob("*.hpp"), *(root / "csrc" / "cuda").glob("*.*h*")]
     newest_header = max(h.stat().st_mtime for h in headers)
     command = [nvcc, "-std=c++17", "-O3", "--fmad=false", "--extended-lambda", "-cudart", "static"]
-    command += _code_flags(archs) + [f'-DTORCHTOPO_CUDA_ARCHS="{";".join(archs)}"']
+    command += [*_code_flags(archs), f'-DTORCHTOPO_CUDA_ARCHS="{";".join(archs)}"']
     if _understands(nvcc, "-compress-mode"):
         command.append("-compress-mode=size")
     if sys.platform != "win32":

@@ -1,5 +1,5 @@
-// Where a bag lies, whatever `lengths` and `cu_seqlens` say: they come from the user, on the device,
-// and nobody has looked at them before.
+// Where a bag lies, whatever `lengths` and `cu_seqlens` say: they come from the user, on the
+// device, and nobody has looked at them before.
 #pragma once
 
 #include "platform.cuh"
@@ -47,8 +47,10 @@ struct Bags {
       std::int64_t low = 0, high = count - 1;  // the last b with cu_seqlens[b] <= row
       while (low < high) {
         const std::int64_t middle = (low + high + 1) / 2;
-        if (cu_seqlens[middle] <= row) low = middle;
-        else high = middle - 1;
+        if (cu_seqlens[middle] <= row)
+          low = middle;
+        else
+          high = middle - 1;
       }
       b = low;
     }

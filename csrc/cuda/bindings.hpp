@@ -43,8 +43,8 @@ inline void bind_cuda(pybind11::module_& m) {
           Size rows, Size d, Address lengths, Address cu_seqlens, int path, Address edges,
           Address weights, Address workspace) {
         cuda::set_device(device);
-        const cuda::Batch batch = {memory(data),   dtype, metric, bags, n, rows, d,
-                                   sizes(lengths), sizes(cu_seqlens)};
+        const cuda::Batch batch = {
+            memory(data), dtype, metric, bags, n, rows, d, sizes(lengths), sizes(cu_seqlens)};
         cuda::trees(batch, cuda::Path(path), sizes(edges), memory(weights), memory(workspace),
                     memory(stream));
       },

@@ -48,8 +48,10 @@ void boruvka(const Batch& batch, const Real* points, const Forest<Real>& forest,
   launch(accept_bags<Real>, batch.bags, 256, 0, stream, bags, forest, batch.metric == 3);
   const int threads = batch.n <= 1024 ? int(ceil_div(batch.n, warp_size) * warp_size) : 1024;
   for (std::int64_t components = batch.n; components > 1; components = (components + 1) / 2) {
-    if (batch.metric == 4) nearest_of_matrix(batch, forest, stream);
-    else nearest_of_points(batch, points, forest, stream);
+    if (batch.metric == 4)
+      nearest_of_matrix(batch, forest, stream);
+    else
+      nearest_of_points(batch, points, forest, stream);
     launch(merge_components<Real>, batch.bags, threads, 0, stream, bags, forest);
   }
 }

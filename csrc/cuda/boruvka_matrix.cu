@@ -52,11 +52,10 @@ __device__ Choice<Key<In>, int> nearest_in_matrix(const In* matrix, std::int64_t
 }
 
 template <class In>
-__global__ void __launch_bounds__(256) nearest_in_matrices(Bags bags, Forest<In> forest,
-                                                           const In* matrices) {
+__global__ void __launch_bounds__(256)
+    nearest_in_matrices(Bags bags, Forest<In> forest, const In* matrices) {
   const std::int64_t groups = ceil_div(bags.n, warp_size);
-  const std::int64_t worker =
-      (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
+  const std::int64_t worker = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   const std::int64_t b = worker / (groups * forest.splits);
   if (b >= bags.count || forest.done[b]) return;
   const int part = int(worker / groups % forest.splits), group = int(worker % groups);
@@ -75,9 +74,9 @@ __global__ void __launch_bounds__(256) nearest_in_matrices(Bags bags, Forest<In>
 
 // A whole bag by one block, its forest in shared memory: one launch for the batch.
 template <class In>
-__global__ void __launch_bounds__(1024) boruvka_of_matrices(Bags bags, Source<In> source, int places,
-                                                            Forest<In> forest, std::int64_t* edges,
-                                                            In* weights) {
+__global__ void __launch_bounds__(1024)
+    boruvka_of_matrices(Bags bags, Source<In> source, int places, Forest<In> forest,
+                        std::int64_t* edges, In* weights) {
   const Bag bag = bags.at(blockIdx.x);
   const int n = bag.size;
   const In* matrix = source.of(bag);

@@ -27,7 +27,8 @@ void check(cudaError_t error, const char* what) {
     case cudaErrorLaunchOutOfResources:
     case cudaErrorInvalidConfiguration:
     case cudaErrorInvalidValue:
-      remedy = "the device cannot run a block of this size; please report it with your device's name";
+      remedy =
+          "the device cannot run a block of this size; please report it with your device's name";
       break;
     case cudaErrorNoDevice:
     case cudaErrorInvalidDevice:

@@ -15,13 +15,12 @@ __device__ int find(int* parent, int v) {
   return v;
 }
 
-__global__ void __launch_bounds__(warp_size) kill(const std::int64_t* edges, std::int64_t m, int n, std::int64_t* dying,
-                     int* workspace) {
+__global__ void __launch_bounds__(warp_size)
+    kill(const std::int64_t* edges, std::int64_t m, int n, std::int64_t* dying, int* workspace) {
   const std::int64_t bag = blockIdx.x;
   const int lane = threadIdx.x;
   std::int64_t* staged = reinterpret_cast<std::int64_t*>(shared_memory());
-  int* parent = workspace ? workspace + bag * n
-                          : reinterpret_cast<int*>(staged + 2 * warp_size);
+  int* parent = workspace ? workspace + bag * n : reinterpret_cast<int*>(staged + 2 * warp_size);
   edges += bag * m * 2;
   dying += bag * m;
   for (int v = lane; v < n; v += warp_size) parent[v] = v;

@@ -1,9 +1,9 @@
 // A Boruvka forest: which component each vertex is in, and how a round merges them.
 //
 // In a round each vertex names its nearest vertex in another component; from these each component
-// takes its smallest edge. Edges are strictly ordered, so the taken edges close no cycle but that of
-// two components which took the same edge. A component that hooks onto another leaves that edge at
-// its root's place in `taken`: every vertex but one per bag gets one, and none gets two.
+// takes its smallest edge. Edges are strictly ordered, so the taken edges close no cycle but that
+// of two components which took the same edge. A component that hooks onto another leaves that edge
+// at its root's place in `taken`: every vertex but one per bag gets one, and none gets two.
 #pragma once
 
 #include "bags.cuh"
@@ -56,9 +56,7 @@ struct Forest {
   }
 };
 
-__device__ inline Long edge_code(int u, int v) {
-  return Ends<Long>::code(Long(u), Long(v)) | 1;
-}
+__device__ inline Long edge_code(int u, int v) { return Ends<Long>::code(Long(u), Long(v)) | 1; }
 
 // One round's merging, by a block, of the bag with rows first to first + size. Whether it is now a
 // single component, the same for all threads.

@@ -1,7 +1,8 @@
 // The GPU's side of the package as plain C++: addresses of device memory, sizes, a stream.
 //
 // Nothing here waits for the device or allocates; workspace comes from the caller, who asks
-// `*_workspace` how much. `lengths` and `cu_seqlens` are read by the kernels only, which clamp them.
+// `*_workspace` how much. `lengths` and `cu_seqlens` are read by the kernels only, which clamp
+// them.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ struct Batch {
   const std::int64_t* cu_seqlens;
 };
 
-// The trees, in Kruskal's order: `edges` (row, 2) and `weights` (row), n - 1 rows a bag, or, packed,
-// rows - bags in all.
+// The trees, in Kruskal's order: `edges` (row, 2) and `weights` (row), n - 1 rows a bag, or,
+// packed, rows - bags in all.
 std::size_t trees_workspace(const Batch& batch, Path path);
 void trees(const Batch& batch, Path path, std::int64_t* edges, void* weights, void* workspace,
            Stream stream);

@@ -1,8 +1,8 @@
 // From a Boruvka forest to sorted trees: measure the edges, sort them, write the rows.
 //
 // Bags that a block can hold are finished by one block each. Larger ones are sorted by merging runs
-// of 1, 2, 4, ... edges: an edge's new place is its place in its own run plus its rank in the other.
-// No two edges are equal, so places never collide, and the launches depend on n alone.
+// of 1, 2, 4, ... edges: an edge's new place is its place in its own run plus its rank in the
+// other. No two edges are equal, so places never collide, and the launches depend on n alone.
 #include "tree.cuh"
 #include "trees.hpp"
 
@@ -10,8 +10,9 @@ namespace torchtopo::cuda {
 namespace {
 
 template <class In, class Quick>
-__global__ void __launch_bounds__(1024) finish_in_block(Bags bags, Source<In> source, Forest<Quick> forest, int places,
-                                std::int64_t* edges, In* weights) {
+__global__ void __launch_bounds__(1024)
+    finish_in_block(Bags bags, Source<In> source, Forest<Quick> forest, int places,
+                    std::int64_t* edges, In* weights) {
   const int b = blockIdx.x;
   Bag bag = bags.at(b);
   bag.size = forest.size[b];
@@ -33,8 +34,8 @@ __global__ void __launch_bounds__(1024) finish_in_block(Bags bags, Source<In> so
 
 // A warp per row: the key of the edge that its vertex took, and its ends by vertex of the bag.
 template <class In, class Quick>
-__global__ void __launch_bounds__(256) measure_edges(Bags bags, Source<In> source, Forest<Quick> forest, Key<In>* keys,
-                              Long* ends) {
+__global__ void __launch_bounds__(256)
+    measure_edges(Bags bags, Source<In> source, Forest<Quick> forest, Key<In>* keys, Long* ends) {
   const std::int64_t row = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (row >= forest.rows) return;
   const int b = forest.owner[row], lane = threadIdx.x % warp_size;
@@ -54,8 +55,9 @@ __global__ void __launch_bounds__(256) measure_edges(Bags bags, Source<In> sourc
 }
 
 template <class In, class Quick>
-__global__ void __launch_bounds__(1024) textbook(Bags bags, Source<In> source, Forest<Quick> forest, Key<In>* keys,
-                         Long* ends, Key<double>* key, int* from) {
+__global__ void __launch_bounds__(1024)
+    textbook(Bags bags, Source<In> source, Forest<Quick> forest, Key<In>* keys, Long* ends,
+             Key<double>* key, int* from) {
   const int b = blockIdx.x, n = forest.size[b];
   if (!forest.distrusted[b] || n < 2 || source.metric == 4) return;
   const Bag bag = bags.at(b);
@@ -74,9 +76,9 @@ __global__ void __launch_bounds__(1024) textbook(Bags bags, Source<In> source, F
 }
 
 template <class In>
-__global__ void __launch_bounds__(256) merge_runs(Bags bags, int rows, const int* owner, const int* size, int run,
-                           const Key<In>* keys, const Long* ends, Key<In>* sorted_keys,
-                           Long* sorted_ends) {
+__global__ void __launch_bounds__(256)
+    merge_runs(Bags bags, int rows, const int* owner, const int* size, int run, const Key<In>* keys,
+               const Long* ends, Key<In>* sorted_keys, Long* sorted_ends) {
   using Place = Choice<Key<In>, Long>;
   const int row = blockIdx.x * blockDim.x + threadIdx.x;
   const int b = row < rows ? owner[row] : nobody;
@@ -91,8 +93,10 @@ __global__ void __launch_bounds__(256) merge_runs(Bags bags, int rows, const int
   const int other = low;
   while (low < high) {  // how many of the other run come before
     const int probe = low + (high - low) / 2;
-    if (Place{keys[first + probe], ends[first + probe]} < edge) low = probe + 1;
-    else high = probe;
+    if (Place{keys[first + probe], ends[first + probe]} < edge)
+      low = probe + 1;
+    else
+      high = probe;
   }
   const int place = first + start + (mine - (left ? start : middle)) + (low - other);
   sorted_keys[place] = edge.key;
@@ -100,8 +104,9 @@ __global__ void __launch_bounds__(256) merge_runs(Bags bags, int rows, const int
 }
 
 template <class In>
-__global__ void __launch_bounds__(256) write_rows(Bags bags, int rows, const int* owner, const int* size,
-                           const Key<In>* keys, const Long* ends, std::int64_t* edges, In* weights) {
+__global__ void __launch_bounds__(256)
+    write_rows(Bags bags, int rows, const int* owner, const int* size, const Key<In>* keys,
+               const Long* ends, std::int64_t* edges, In* weights) {
   const int row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= rows) return;
   const int b = bags.cu_seqlens ? owner[row] : int(row / bags.n);

@@ -83,8 +83,8 @@ __device__ double warp_chebyshev(const Real* x, const Real* y, std::int64_t d) {
 
 template <class Difference>
 __device__ double warp_norm(std::int64_t d, Difference difference) {
-  const double square = warp_fold(
-      d, [=](std::int64_t k) { return difference(k) * difference(k); }, Plus());
+  const double square =
+      warp_fold(d, [=](std::int64_t k) { return difference(k) * difference(k); }, Plus());
   if (square > 1e-270 && square < 1e300) return sqrt(square);
   const double scale =
       warp_fold(d, [=](std::int64_t k) { return fabs(difference(k)); }, LargerOrNan());
@@ -117,7 +117,8 @@ template <class Real>
 __device__ double warp_length(const Real* x, const Real* y, std::int64_t d, int metric) {
   switch (metric) {
     case 1:
-      return warp_fold(d, [=](std::int64_t k) { return fabs(double(x[k]) - double(y[k])); }, Plus());
+      return warp_fold(
+          d, [=](std::int64_t k) { return fabs(double(x[k]) - double(y[k])); }, Plus());
     case 2:
       return warp_chebyshev(x, y, d);
     case 3:
@@ -133,8 +134,7 @@ __device__ double warp_length(const Real* x, const Real* y, std::int64_t d, int 
 // out of the tree only edges larger than all of the tree's.
 template <class Quick>
 __device__ inline bool out_of_range(Key<Quick> quick, double exact, int metric) {
-  const bool overflowed =
-      quick >= Order<Quick>::infinity && exact <= largest<double>;
+  const bool overflowed = quick >= Order<Quick>::infinity && exact <= largest<double>;
   const bool squared = metric == 0 || metric == 3;
   const double least = sizeof(Quick) == 4 ? 1e-15 : 1e-145;
   return overflowed || (squared && exact > 0 && exact < least);

@@ -12,8 +12,8 @@ __global__ void __launch_bounds__(256) clear(int* flags, std::int64_t count) {
 
 // A warp per row. A point without a direction is left as zeros and marks its bag.
 template <class In>
-__global__ void __launch_bounds__(256) unit_vectors(Bags bags, const In* points, std::int64_t d, double* unit,
-                             int* distrusted) {
+__global__ void __launch_bounds__(256)
+    unit_vectors(Bags bags, const In* points, std::int64_t d, double* unit, int* distrusted) {
   const std::int64_t row = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   const int lane = threadIdx.x % warp_size;
   if (row >= bags.rows) return;

@@ -44,7 +44,9 @@ struct Ends {
     return newer < older ? newer << width | older << 1 : older << width | newer << 1 | 1;
   }
   __device__ static int smaller(Code code) { return int(code >> width); }
-  __device__ static int larger(Code code) { return int(code >> 1 & ((Code(1) << (width - 1)) - 1)); }
+  __device__ static int larger(Code code) {
+    return int(code >> 1 & ((Code(1) << (width - 1)) - 1));
+  }
   __device__ static int newer(Code code) { return code & 1 ? larger(code) : smaller(code); }
 };
 using Short = std::uint32_t;

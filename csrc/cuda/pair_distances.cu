@@ -5,9 +5,9 @@ namespace torchtopo::cuda {
 namespace {
 
 template <class Real>
-__global__ void __launch_bounds__(256) measure_pairs(const Real* points, int metric, std::int64_t n, std::int64_t d,
-                              const std::int64_t* pairs, std::int64_t m, std::int64_t count,
-                              Real* out) {
+__global__ void __launch_bounds__(256)
+    measure_pairs(const Real* points, int metric, std::int64_t n, std::int64_t d,
+                  const std::int64_t* pairs, std::int64_t m, std::int64_t count, Real* out) {
   const std::int64_t pair = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (pair >= count) return;
   const std::int64_t first = pair / m * n;
@@ -36,8 +36,10 @@ void run(const void* points, int metric, std::int64_t bags, std::int64_t n, std:
 void pair_distances(const void* points, int dtype, int metric, std::int64_t bags, std::int64_t n,
                     std::int64_t d, const std::int64_t* pairs, std::int64_t m, void* out,
                     Stream stream) {
-  if (dtype == 1) run<double>(points, metric, bags, n, d, pairs, m, out, stream);
-  else run<float>(points, metric, bags, n, d, pairs, m, out, stream);
+  if (dtype == 1)
+    run<double>(points, metric, bags, n, d, pairs, m, out, stream);
+  else
+    run<float>(points, metric, bags, n, d, pairs, m, out, stream);
 }
 
 }  // namespace torchtopo::cuda

@@ -52,13 +52,16 @@ void launch(void (*kernel)(Parameters...), std::int64_t blocks, int threads, std
 }
 #endif
 
-__host__ __device__ constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+__host__ __device__ constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // Hands out pieces of one allocation, each on a boundary of 128 bytes. With no allocation it only
 // counts, so that one function both sizes a memory and divides it.
 class Arena {
  public:
-  __host__ __device__ explicit Arena(void* memory = nullptr) : memory_(static_cast<unsigned char*>(memory)) {}
+  __host__ __device__ explicit Arena(void* memory = nullptr)
+      : memory_(static_cast<unsigned char*>(memory)) {}
 
   template <class T>
   __host__ __device__ T* take(std::int64_t count) {

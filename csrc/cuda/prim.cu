@@ -11,7 +11,8 @@
 namespace torchtopo::cuda {
 namespace {
 
-using Seat = std::uint32_t;  // vertex << 16 | older: a point outside the tree and its nearest inside
+using Seat =
+    std::uint32_t;  // vertex << 16 | older: a point outside the tree and its nearest inside
 
 template <class In, class Real, class Rule, int dim>
 __global__ void __launch_bounds__(Registers<Real, dim>::threads)
@@ -120,8 +121,8 @@ void run(const Batch& batch, const Real* points, const int* distrusted, std::int
   const std::size_t deal = std::size_t((n + 1) / 2) * (sizeof(Key<Real>) + sizeof(Seat)) + 16;
   const std::size_t end = BlockTree<In>::scratch_bytes(n);
   const std::int64_t places = BlockTree<In>::places(n);
-  const std::size_t shared = BlockTree<In>::edge_bytes(places) +
-                             (end > election + deal ? end : election + deal);
+  const std::size_t shared =
+      BlockTree<In>::edge_bytes(places) + (end > election + deal ? end : election + deal);
   launch(prim<In, Real, Rule, dim>, batch.bags, threads, shared, stream, Bags(batch),
          Source<In>(batch), points, distrusted, int(places), edges, static_cast<In*>(weights));
 }
@@ -129,7 +130,8 @@ void run(const Batch& batch, const Real* points, const int* distrusted, std::int
 template <class In, class Real, class Rule>
 void run(const Batch& batch, const Real* points, const int* distrusted, std::int64_t* edges,
          void* weights, Stream stream) {
-  if (batch.d <= 8) return run<In, Real, Rule, 8>(batch, points, distrusted, edges, weights, stream);
+  if (batch.d <= 8)
+    return run<In, Real, Rule, 8>(batch, points, distrusted, edges, weights, stream);
   if (batch.d <= 32)
     return run<In, Real, Rule, 32>(batch, points, distrusted, edges, weights, stream);
   if constexpr (sizeof(Real) == 4)

@@ -20,9 +20,7 @@ struct Source {
       : data(static_cast<const In*>(batch.data)), n(batch.n), d(batch.d), metric(batch.metric) {}
 
   // The data of one bag.
-  __device__ const In* of(const Bag& bag) const {
-    return data + bag.first * (metric == 4 ? n : d);
-  }
+  __device__ const In* of(const Bag& bag) const { return data + bag.first * (metric == 4 ? n : d); }
 };
 
 // The exact key of an edge, found by a whole warp. `bad` becomes true where the arithmetic that
@@ -37,9 +35,9 @@ __device__ Key<In> measured(const Source<In>& source, const In* bag, int i, int 
   return order_key(In(exact));
 }
 
-// Prim's algorithm as textbooks have it, each edge measured in double without leaving its range: for
-// the rare bag whose quick arithmetic could not be trusted. `key` and `from` hold n entries; vertex
-// v is always its warp's own.
+// Prim's algorithm as textbooks have it, each edge measured in double without leaving its range:
+// for the rare bag whose quick arithmetic could not be trusted. `key` and `from` hold n entries;
+// vertex v is always its warp's own.
 using TextbookChoice = Choice<Key<double>, Long>;
 
 template <class In, class Emit>
@@ -162,8 +160,8 @@ __device__ __noinline__ void finish(const Source<In>& source, const Bag& place, 
   if (distrusted) {
     Key<double>* key = reinterpret_cast<Key<double>*>(tree.scratch);
     TextbookChoice* board = reinterpret_cast<TextbookChoice*>(key + place.size);
-    textbook_prim(source, bag, place.size, key, reinterpret_cast<int*>(board + 2 * warp_size), board,
-                  [&](int k, int i, int j) {
+    textbook_prim(source, bag, place.size, key, reinterpret_cast<int*>(board + 2 * warp_size),
+                  board, [&](int k, int i, int j) {
                     tree.codes[k] = Ends<Short>::code(Short(i), Short(j));
                     tree.keys[k] = 0;
                   });

@@ -35,8 +35,8 @@ bool one_block(const Batch& batch, Path path) {
 
 // Enough blocks of the search to fill a large GPU, and memory that does not grow with them.
 int splits(const Batch& batch) {
-  const std::int64_t pieces = batch.metric == 4 ? batch.bags * ceil_div(batch.n, warp_size) / 8
-                                                : ceil_div(batch.rows, 64);
+  const std::int64_t pieces =
+      batch.metric == 4 ? batch.bags * ceil_div(batch.n, warp_size) / 8 : ceil_div(batch.rows, 64);
   const std::int64_t wanted = 1024 / (pieces > 0 ? pieces : 1);
   return int(wanted < 1 ? 1 : wanted > 16 ? 16 : wanted);
 }
@@ -72,7 +72,8 @@ void find_trees(const Batch& batch, Path path, Arena& arena, bool run, std::int6
     if (!run) return;
     if (batch.metric != 4)
       return prim_of_points<In, Real>(batch, points, distrusted, edges, weights, stream);
-    if constexpr (std::is_same_v<In, Real>) return boruvka_in_block<In>(batch, edges, weights, stream);
+    if constexpr (std::is_same_v<In, Real>)
+      return boruvka_in_block<In>(batch, edges, weights, stream);
   }
   const Forest<Real> forest = forest_in<Real>(arena, batch, distrusted);
   const Sorting<In> sorting = Sorting<In>::in(arena, batch);
@@ -88,10 +89,12 @@ std::size_t find_trees(const Batch& batch, Path path, void* workspace, bool run,
                                 std::to_string(batch.rows) + "; split it");
   Arena arena(workspace);
   if (batch.bags == 0 || batch.n < 2) return 0;
-  if (batch.dtype == 1) find_trees<double, double>(batch, path, arena, run, edges, weights, stream);
+  if (batch.dtype == 1)
+    find_trees<double, double>(batch, path, arena, run, edges, weights, stream);
   else if (batch.metric == 3)
     find_trees<float, double>(batch, path, arena, run, edges, weights, stream);
-  else find_trees<float, float>(batch, path, arena, run, edges, weights, stream);
+  else
+    find_trees<float, float>(batch, path, arena, run, edges, weights, stream);
   return arena.used();
 }
 

@@ -25,9 +25,7 @@ struct Choice {
   Key key;
   Code code;
 
-  __device__ static Choice none() {
-    return {largest<Key>, largest<Code>};
-  }
+  __device__ static Choice none() { return {largest<Key>, largest<Code>}; }
   __device__ bool operator<(const Choice& other) const {
     return key < other.key || (key == other.key && code < other.code);
   }

@@ -2,10 +2,10 @@
 //
 // A block's threads are fibres. A fibre runs until it meets a barrier or a warp operation, where it
 // waits for the others; who runs next is chosen in order, in reverse or at random, so that a result
-// which leans on a barrier that is not there changes with the schedule. Blocks run one after another,
-// in an order chosen likewise. Shared memory is filled with garbage before every block and lies on
-// the heap, sized to the byte, where AddressSanitizer watches it. What the host cannot know are
-// registers, timings and the memory model within a warp.
+// which leans on a barrier that is not there changes with the schedule. Blocks run one after
+// another, in an order chosen likewise. Shared memory is filled with garbage before every block and
+// lies on the heap, sized to the byte, where AddressSanitizer watches it. What the host cannot know
+// are registers, timings and the memory model within a warp.
 #pragma once
 
 #include <math.h>
@@ -55,7 +55,7 @@ struct Fibre {
   bool begun = false;
   std::unique_ptr<char[]> stack;
   Wait wait = Wait::nothing;
-  int operation = 0;       // which warp operation it waits in
+  int operation = 0;        // which warp operation it waits in
   unsigned warp_count = 0;  // operations so far
   bool vote = false;
   unsigned char deposit[2][8];
@@ -105,7 +105,8 @@ inline void leave(Wait why) {
 
 inline void fibre_main() {
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, &machine.scheduler_stack, &machine.scheduler_stack_bytes);
+  __sanitizer_finish_switch_fiber(nullptr, &machine.scheduler_stack,
+                                  &machine.scheduler_stack_bytes);
 #endif
   machine.kernel();
   leave(Wait::end);
@@ -263,7 +264,9 @@ constexpr cudaError_t cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemor
                       cudaErrorNoDevice = 100, cudaErrorInvalidDevice = 101,
                       cudaErrorNoKernelImageForDevice = 209, cudaErrorUnsupportedPtxVersion = 222,
                       cudaErrorLaunchOutOfResources = 701;
-inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+inline cudaError_t cudaSetDevice(int device) {
+  return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+}
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorString(cudaError_t) { return "an error"; }
 inline const char* cudaGetErrorName(cudaError_t) { return "cudaErrorOnHost"; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,24 @@ Array = NDArray[Any]
 def build(folder: Path, compiler: str, *flags: str) -> Path:
     """Compile every kernel into one shared library."""
     library = folder / "libkernels.so"
-    sources = [*sorted(CUDA.glob("*.cu")), HERE / "library.cpp"]
+    objects = _compile([*sorted(CUDA.glob("*.cu")), HERE / "library.cpp"], folder, compiler, *flags)
+    _run([compiler, "-shared", *flags, *map(str, objects), "-o", str(library)])
+    return library
+
+
+def build_module(library: Path, compiler: str) -> Path:
+    """Compile the Python bindings over a library that `build` made."""
+    import pybind11
+
+    folder = library.parent
+    includes = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
+    objects = _compile([HERE / "module.cpp"], folder, compiler, *includes)
+    module = folder / "cuda_on_host.so"
+    _run([compiler, "-shared", *map(str, objects), str(library), "-o", str(module)])
+    return module
+
+
+def _compile(sources: list[Path], folder: Path, compiler: str, *flags: str) -> list[Path]:
     common = [compiler, "-std=c++17", "-O1", "-g1", "-fPIC", "-ffp-contract=off", "-Wall"]
     common += ["-Wno-unknown-pragmas", "-Wno-unused-local-typedefs", "-U_FORTIFY_SOURCE"]
     common += ["-DTORCHTOPO_CUDA_ON_HOST"]
@@ -35,9 +53,7 @@ def build(folder: Path, compiler: str, *flags: str) -> Path:
         return target
 
     with ThreadPoolExecutor(2) as pool:
-        objects = list(pool.map(compile_one, sources))
-    _run([compiler, "-shared", *flags, *map(str, objects), "-o", str(library)])
-    return library
+        return list(pool.map(compile_one, sources))
 
 
 def _run(command: list[str]) -> None:

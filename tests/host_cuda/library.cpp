@@ -58,7 +58,8 @@ int host_elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m
 int host_pair_distances(const void* points, int dtype, int metric, std::int64_t bags,
                         std::int64_t n, std::int64_t d, const std::int64_t* pairs, std::int64_t m,
                         void* out) {
-  return guarded([&] { pair_distances(points, dtype, metric, bags, n, d, pairs, m, out, nullptr); });
+  return guarded(
+      [&] { pair_distances(points, dtype, metric, bags, n, d, pairs, m, out, nullptr); });
 }
 
 int host_set_device(int device) {

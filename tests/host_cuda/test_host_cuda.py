@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,8 @@ from .textbook import distances, kruskal
 
 Array = NDArray[Any]
 
-COMPILER = shutil.which("g++")
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="the host emulation is built by g++")
-
 METRICS = ["euclidean", "manhattan", "chebyshev", "cosine"]
 PATHS = ["one_block", "many_blocks"]
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> emulator.Kernels:
-    assert COMPILER is not None
-    return emulator.Kernels(emulator.build(tmp_path_factory.mktemp("host_cuda"), COMPILER))
 
 
 @pytest.fixture(params=["in_order", "reversed", "random"])
@@ -50,7 +40,9 @@ def assert_tree(edges: Array, weights: Array, bag: Array, metric: str = "euclide
     expected, _ = kruskal(exact.astype(weights.dtype))
     np.testing.assert_array_equal(edges, expected)
     rounded = exact[expected[:, 0], expected[:, 1]].astype(weights.dtype)
-    np.testing.assert_allclose(weights, rounded, rtol=1e-6 if weights.dtype == np.float32 else 1e-14)
+    np.testing.assert_allclose(
+        weights, rounded, rtol=1e-6 if weights.dtype == np.float32 else 1e-14
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 64, 65, 200])
@@ -106,15 +98,22 @@ def test_metrics_and_dimensions(shuffled: emulator.Kernels, metric: str, d: int)
         clouds = rng.standard_normal((2, 50, d)).astype(dtype)
         if metric == "cosine" and d == 1:
             clouds = np.abs(clouds)  # one direction: all distances are exactly 0
-        found = {path: shuffled.trees(clouds, metric, path=path) for path in ("automatic", PATHS[1])}
+        found = {
+            path: shuffled.trees(clouds, metric, path=path) for path in ("automatic", PATHS[1])
+        }
         for edges, weights in found.values():
             for bag, e, w in zip(clouds, edges, weights, strict=True):
                 exact = distances(bag, metric)
                 expected, _ = kruskal(exact)
-                np.testing.assert_array_equal(np.sort(e.view("i8,i8"), 0), np.sort(expected.view("i8,i8"), 0))
+                np.testing.assert_array_equal(
+                    np.sort(e.view("i8,i8"), 0), np.sort(expected.view("i8,i8"), 0)
+                )
                 assert (np.diff(w) >= 0).all()
                 np.testing.assert_allclose(
-                    w, exact[e[:, 0], e[:, 1]], rtol=3e-7 if dtype == np.float32 else 1e-13, atol=1e-30
+                    w,
+                    exact[e[:, 0], e[:, 1]],
+                    rtol=3e-7 if dtype == np.float32 else 1e-13,
+                    atol=1e-30,
                 )
         np.testing.assert_array_equal(found["automatic"][1], found[PATHS[1]][1])
 
@@ -131,9 +130,7 @@ def test_ragged_equals_one_by_one(kernels: emulator.Kernels, path: str) -> None:
         padded[b, : len(bag)] = bag
     edges, weights = kernels.trees(padded, lengths=sizes, path=path)
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    packed_edges, packed_weights = kernels.trees(
-        np.concatenate(bags), cu_seqlens=ends, path=path
-    )
+    packed_edges, packed_weights = kernels.trees(np.concatenate(bags), cu_seqlens=ends, path=path)
     for b, ((e,), (w,)) in enumerate(alone):
         m = sizes[b] - 1
         np.testing.assert_array_equal(edges[b, :m], e)
@@ -223,7 +220,9 @@ def test_squares_out_of_range(
         clouds[1, 0] *= 3
         edges, weights = shuffled.trees(clouds, path=path)
         for bag, e, w in zip(clouds, edges, weights, strict=True):
-            expected = np.sort(distances(bag, "euclidean")[tuple(kruskal(distances(bag, "euclidean"))[0].T)])
+            expected = np.sort(
+                distances(bag, "euclidean")[tuple(kruskal(distances(bag, "euclidean"))[0].T)]
+            )
             assert (np.diff(w) >= 0).all()
             np.testing.assert_allclose(w, expected.astype(dtype), rtol=1e-6)
             measured = distances(bag, "euclidean")[e[:, 0], e[:, 1]]
@@ -233,7 +232,7 @@ def test_squares_out_of_range(
 def test_squares_out_of_range_in_a_bag_sorted_by_many_blocks(shuffled: emulator.Kernels) -> None:
     rng = np.random.default_rng(13)
     clouds = rng.integers(0, 9, (1, 2060, 1)).astype(np.float32)
-    edges, weights = shuffled.trees(clouds * np.float32(1e-30), lengths=np.array([60]))
+    edges, _ = shuffled.trees(clouds * np.float32(1e-30), lengths=np.array([60]))
     expected, _ = kruskal(distances(clouds[0, :60], "euclidean"))
     np.testing.assert_array_equal(edges[0, :59], expected)
     assert (edges[0, 59:] == -1).all()

@@ -1,0 +1,55 @@
+"""The device of these tests: CUDA, or, to try the tests themselves, TORCHTOPO_TEST_DEVICE=cpu."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import pytest
+import torch
+
+from torchtopo import _C
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    name = os.environ.get("TORCHTOPO_TEST_DEVICE", "cuda")
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            pytest.skip("torch sees no CUDA device")
+        assert _C.config()["cuda"], "this build has no CUDA kernels; rebuild with TORCHTOPO_CUDA=1"
+    return torch.device(name)
+
+
+@pytest.fixture
+def gpu(device: torch.device) -> torch.device:
+    """For what only a GPU has: streams, graphs, its own memory."""
+    if device.type != "cuda":
+        pytest.skip("needs a GPU")
+    return device
+
+
+@pytest.fixture(params=["automatic", "one_block", "many_blocks"])
+def path(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
+    """Every way to find a tree; where one cannot hold a bag the kernels say so."""
+    context: AbstractContextManager[None] = nullcontext()
+    if _C.config()["cuda"]:
+        from torchtopo import _cuda
+
+        context = _cuda.path(request.param)
+    elif request.param != "automatic":
+        pytest.skip("one path on the CPU")
+    with context:
+        yield request.param
+
+
+@pytest.fixture
+def never_waits(gpu: torch.device) -> Iterator[None]:
+    """Any synchronisation with the device is an error."""
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

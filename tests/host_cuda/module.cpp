@@ -1,0 +1,9 @@
+// The bindings themselves, over the kernels on the host: what torchtopo/_cuda.py calls.
+#include "cuda_on_host.hpp"
+#include "bindings.hpp"
+
+PYBIND11_MODULE(cuda_on_host, m) {
+  m.def("config", &torchtopo::cuda_config);
+  m.def("launches", [] { return cuda_on_host::machine.launches; });
+  torchtopo::bind_cuda(m);
+}

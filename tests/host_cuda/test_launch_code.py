@@ -1,0 +1,102 @@
+"""torchtopo/_cuda.py over the real bindings, with the kernels on the host and CPU tensors.
+
+Only the two calls into torch.cuda are replaced; the arguments, the allocation of outputs and
+workspace, and the shapes are those of a GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import torchtopo
+from torchtopo import _bags, _cuda
+
+from . import emulator
+
+
+@pytest.fixture(scope="session")
+def module(library_file: Path, compiler: str) -> ModuleType:
+    pytest.importorskip("pybind11")
+    file = emulator.build_module(library_file, compiler)
+    spec = importlib.util.spec_from_file_location("cuda_on_host", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=["automatic", "many_blocks"])
+def cuda(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Any:
+    monkeypatch.setattr(_cuda, "_C", module)
+    monkeypatch.setattr(_cuda, "_where", lambda tensor: (0, 0))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    with _cuda.path(request.param):
+        yield _cuda
+
+
+@pytest.mark.parametrize("metric", list(_bags.POINT_METRICS))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_trees_of_points(cuda: Any, metric: str, dtype: torch.dtype) -> None:
+    clouds = torch.randn(2, 2, 30, 5).to(dtype)
+    lengths = torch.tensor([[30, 4], [1, 17]], dtype=torch.int32)
+    ops = torch.ops.torchtopo
+    for sizes in (None, lengths):
+        pairs, weights = cuda.vietoris_rips(clouds, metric, sizes)
+        expected_pairs, expected_weights = ops.vietoris_rips(clouds, metric, sizes)
+        assert torch.equal(pairs, expected_pairs)
+        torch.testing.assert_close(weights, expected_weights, rtol=3e-7, atol=0)
+    measured = cuda.pair_distances(clouds, pairs, metric)
+    assert torch.equal(measured, weights)
+    assert torch.equal(cuda.elder_rule(pairs, 30), ops.elder_rule(pairs, 30))
+    points, cu_seqlens = torchtopo.pack([clouds[0, 0], clouds[0, 1, :4], clouds[1, 0, :1]])
+    packed, _ = cuda.vietoris_rips_packed(points, cu_seqlens, metric)
+    assert torch.equal(packed, ops.vietoris_rips_packed(points, cu_seqlens, metric)[0])
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_trees_of_matrices(cuda: Any, n: int) -> None:
+    matrices = torch.randint(0, 5, (3, n, n)).double().mT  # not contiguous
+    edges, weights = cuda.minimum_spanning_tree(matrices, None)
+    expected = torchtopo.minimum_spanning_tree(matrices)
+    assert torch.equal(edges, expected.edges)
+    assert torch.equal(weights, expected.weights)
+
+
+def test_no_bags(cuda: Any) -> None:
+    pairs, weights = cuda.vietoris_rips(torch.zeros(0, 5, 2), "euclidean", None)
+    assert pairs.shape == (0, 4, 2)
+    assert weights.shape == (0, 4)
+
+
+def test_one_launch_for_small_bags(cuda: Any, module: ModuleType) -> None:
+    with _cuda.path("automatic"):
+        for call in (
+            lambda: cuda.vietoris_rips(torch.randn(8, 64, 16), "euclidean", None),
+            lambda: cuda.minimum_spanning_tree(torch.rand(8, 64, 64), None),
+        ):
+            before = module.launches()
+            call()
+            assert module.launches() == before + 1
+
+
+def test_errors(cuda: Any) -> None:
+    with pytest.raises(TypeError, match="float"):
+        cuda.vietoris_rips(torch.zeros(3, 2, dtype=torch.int32), "euclidean", None)
+    with pytest.raises(ValueError, match="lengths must have the batch shape"):
+        cuda.vietoris_rips(torch.zeros(3, 4, 2), "euclidean", torch.ones(2, dtype=torch.int64))
+    with _cuda.path("one_block"), pytest.raises(ValueError, match="a block holds at most 2048"):
+        cuda.vietoris_rips(torch.zeros(3000, 2), "euclidean", None)
+
+
+def test_config(module: ModuleType) -> None:
+    assert set(module.config()) == {"cuda_version", "cuda_archs"}

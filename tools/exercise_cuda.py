@@ -1,0 +1,46 @@
+"""A short run of every CUDA kernel, for compute-sanitizer: small bags, both paths, all metrics."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+import torchtopo
+
+
+def exercise(device: torch.device) -> None:
+    """Call every kernel of the package on `device`."""
+    generator = torch.Generator().manual_seed(0)
+    for dtype in (torch.float32, torch.float64):
+        for n, d in ((1, 3), (33, 3), (70, 20), (70, 70)):
+            clouds = torch.randn(3, n, d, generator=generator, dtype=dtype).to(device)
+            lengths = torch.tensor([n, 1, max(1, n // 2)], device=device)
+            for metric in ("euclidean", "manhattan", "chebyshev", "cosine"):
+                pairs = torchtopo.vietoris_rips_pairs(clouds, metric=metric, lengths=lengths)  # type: ignore[arg-type]
+                torchtopo.pair_distances(clouds, pairs, metric=metric)  # type: ignore[arg-type]
+            matrices = torch.rand(3, n, n, generator=generator, dtype=dtype).to(device)
+            torchtopo.minimum_spanning_tree(matrices, lengths=lengths)
+            points, cu_seqlens = torchtopo.pack(list(clouds))
+            torchtopo.vietoris_rips_generators(points, cu_seqlens=cu_seqlens)
+        tiny = (1e-30 if dtype == torch.float32 else 1e-200) * clouds
+        torchtopo.vietoris_rips_pairs(tiny)
+        torchtopo.vietoris_rips_pairs(torch.randn(2100, 2, dtype=dtype).to(device))
+
+
+def main() -> None:
+    device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cuda")
+    if torchtopo._C.config()["cuda"] and device.type == "cuda":
+        from torchtopo import _cuda
+
+        for path in ("one_block", "many_blocks"):
+            with _cuda.path(path if path == "many_blocks" else "automatic"):
+                exercise(device)
+        torch.cuda.synchronize()
+    else:
+        exercise(device)
+    print("exercised every kernel on", device)
+
+
+if __name__ == "__main__":
+    main()
