@@ -79,6 +79,26 @@ void vietoris_rips_packed(Address points, int dtype, int metric, Size bags, Size
   });
 }
 
+void vietoris_rips_diameter(Address points, int dtype, int metric, Size bags, Size n, Size d,
+                            Address lengths, Address edges, Address weights, Address pair,
+                            int threads) {
+  with_dtype(dtype, [&](auto* real) {
+    using Real = std::remove_pointer_t<decltype(real)>;
+    trees_of_points(at<const Real>(points), d, Metric(metric), padded(bags, n, lengths),
+                    at<Size>(edges), at<Real>(weights), threads, at<Size>(pair));
+  });
+}
+
+void vietoris_rips_diameter_packed(Address points, int dtype, int metric, Size bags, Size d,
+                                   Address cu_seqlens, Address edges, Address weights, Address pair,
+                                   int threads) {
+  with_dtype(dtype, [&](auto* real) {
+    using Real = std::remove_pointer_t<decltype(real)>;
+    trees_of_points(at<const Real>(points), d, Metric(metric), packed(bags, cu_seqlens),
+                    at<Size>(edges), at<Real>(weights), threads, at<Size>(pair));
+  });
+}
+
 void diameter(Address data, int dtype, int metric, Size bags, Size n, Size d, Address lengths,
               Address pair, int threads) {
   with_dtype(dtype, [&](auto* real) {
@@ -142,6 +162,8 @@ PYBIND11_MODULE(_C, m) {
   m.def("minimum_spanning_tree", &minimum_spanning_tree);
   m.def("vietoris_rips", &vietoris_rips);
   m.def("vietoris_rips_packed", &vietoris_rips_packed);
+  m.def("vietoris_rips_diameter", &vietoris_rips_diameter);
+  m.def("vietoris_rips_diameter_packed", &vietoris_rips_diameter_packed);
   m.def("diameter", &diameter);
   m.def("diameter_packed", &diameter_packed);
   m.def("pair_distances", &pair_distances);

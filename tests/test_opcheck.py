@@ -26,6 +26,8 @@ SAMPLES = [
     (ops.pair_distances, (leaf, pairs, "euclidean")),
     (ops.pair_distances, (points.double(), pairs, "chebyshev")),
     (ops.pair_distances_backward, (torch.rand(2, 3), points, pairs, "euclidean")),
+    (ops.vietoris_rips_diameter, (points, "euclidean", lengths)),
+    (ops.vietoris_rips_diameter_packed, (packed, cu_seqlens, "euclidean")),
     (ops.diameter, (points, "euclidean", lengths)),
     (ops.diameter, (distances, "precomputed", None)),
     (ops.diameter_packed, (packed, cu_seqlens, "manhattan")),

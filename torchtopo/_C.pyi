@@ -39,6 +39,31 @@ def vietoris_rips_packed(
     weights: int,
     threads: int,
 ) -> None: ...
+def vietoris_rips_diameter(
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    d: int,
+    lengths: int,
+    edges: int,
+    weights: int,
+    pair: int,
+    threads: int,
+) -> None: ...
+def vietoris_rips_diameter_packed(
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    d: int,
+    cu_seqlens: int,
+    edges: int,
+    weights: int,
+    pair: int,
+    threads: int,
+) -> None: ...
 def elder_rule(edges: int, bags: int, m: int, n: int, dying: int, threads: int) -> None: ...
 def pair_distances(
     points: int,
@@ -109,6 +134,22 @@ def cuda_trees(
     path: int,
     edges: int,
     weights: int,
+    workspace: int,
+) -> None: ...
+def cuda_diameter_workspace(rows: int) -> int: ...
+def cuda_diameter(
+    device: int,
+    stream: int,
+    data: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    rows: int,
+    d: int,
+    lengths: int,
+    cu_seqlens: int,
+    pairs: int,
     workspace: int,
 ) -> None: ...
 def cuda_elder_rule_workspace(bags: int, n: int) -> int: ...

@@ -6,6 +6,8 @@ through them; those of pairs are checked by the kernel as it reads them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,48 +38,28 @@ def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Te
 
 
 def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    _bags.check_points(points, metric, lengths)
-    *batch, n, d = points.shape
-    values, dtype = _contiguous(points)
-    limits = _int64_lengths(lengths, n)
-    edges = torch.empty((*batch, n - 1, 2), dtype=torch.int64)
-    weights = torch.empty((*batch, n - 1), dtype=values.dtype)
-    _C.vietoris_rips(
-        values.data_ptr(),
-        dtype,
-        POINT_METRICS[metric],
-        _count(batch),
-        n,
-        d,
-        0 if limits is None else limits.data_ptr(),
-        edges.data_ptr(),
-        weights.data_ptr(),
-        torch.get_num_threads(),
-    )
-    return edges, weights
+    return _padded_trees(_C.vietoris_rips, points, metric, lengths)
+
+
+def vietoris_rips_diameter(
+    points: Tensor, metric: str, lengths: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Trees, and the farthest pair of each bag while its distances are at hand."""
+    pair = torch.empty((*points.shape[:-2], 2), dtype=torch.int64)
+    trees = _padded_trees(_C.vietoris_rips_diameter, points, metric, lengths, pair.data_ptr())
+    return *trees, pair
 
 
 def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-    _bags.check_packed(points, cu_seqlens, metric)
-    total, d = points.shape
-    _bags.check_cu_seqlens_in_order(cu_seqlens, total)
-    bags = cu_seqlens.shape[0] - 1
-    values, dtype = _contiguous(points)
-    ends = cu_seqlens.to(torch.int64).contiguous()
-    edges = torch.empty((total - bags, 2), dtype=torch.int64)
-    weights = torch.empty((total - bags,), dtype=values.dtype)
-    _C.vietoris_rips_packed(
-        values.data_ptr(),
-        dtype,
-        POINT_METRICS[metric],
-        bags,
-        d,
-        ends.data_ptr(),
-        edges.data_ptr(),
-        weights.data_ptr(),
-        torch.get_num_threads(),
-    )
-    return edges, weights
+    return _packed_trees(_C.vietoris_rips_packed, points, cu_seqlens, metric)
+
+
+def vietoris_rips_diameter_packed(
+    points: Tensor, cu_seqlens: Tensor, metric: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    pair = torch.empty((cu_seqlens.shape[0] - 1, 2), dtype=torch.int64)
+    kernel = _C.vietoris_rips_diameter_packed
+    return *_packed_trees(kernel, points, cu_seqlens, metric, pair.data_ptr()), pair
 
 
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
@@ -182,6 +164,57 @@ def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
         torch.get_num_threads(),
     )
     return pair
+
+
+def _padded_trees(
+    kernel: Callable[..., None], points: Tensor, metric: str, lengths: Tensor | None, *pair: int
+) -> tuple[Tensor, Tensor]:
+    _bags.check_points(points, metric, lengths)
+    *batch, n, d = points.shape
+    values, dtype = _contiguous(points)
+    limits = _int64_lengths(lengths, n)
+    edges = torch.empty((*batch, n - 1, 2), dtype=torch.int64)
+    weights = torch.empty((*batch, n - 1), dtype=values.dtype)
+    kernel(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS[metric],
+        _count(batch),
+        n,
+        d,
+        0 if limits is None else limits.data_ptr(),
+        edges.data_ptr(),
+        weights.data_ptr(),
+        *pair,
+        torch.get_num_threads(),
+    )
+    return edges, weights
+
+
+def _packed_trees(
+    kernel: Callable[..., None], points: Tensor, cu_seqlens: Tensor, metric: str, *pair: int
+) -> tuple[Tensor, Tensor]:
+    _bags.check_packed(points, cu_seqlens, metric)
+    total, d = points.shape
+    _bags.check_cu_seqlens_in_order(cu_seqlens, total)
+    bags = cu_seqlens.shape[0] - 1
+    values, dtype = _contiguous(points)
+    ends = cu_seqlens.to(torch.int64).contiguous()
+    edges = torch.empty((total - bags, 2), dtype=torch.int64)
+    weights = torch.empty((total - bags,), dtype=values.dtype)
+    kernel(
+        values.data_ptr(),
+        dtype,
+        POINT_METRICS[metric],
+        bags,
+        d,
+        ends.data_ptr(),
+        edges.data_ptr(),
+        weights.data_ptr(),
+        *pair,
+        torch.get_num_threads(),
+    )
+    return edges, weights
 
 
 def _contiguous(points: Tensor) -> tuple[Tensor, int]:

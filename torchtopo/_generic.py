@@ -29,6 +29,23 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     )
 
 
+def vietoris_rips_diameter(
+    points: Tensor, metric: str, lengths: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    ops = torch.ops.torchtopo
+    return *ops.vietoris_rips(points, metric, lengths), ops.diameter(points, metric, lengths)
+
+
+def vietoris_rips_diameter_packed(
+    points: Tensor, cu_seqlens: Tensor, metric: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    ops = torch.ops.torchtopo
+    return (
+        *ops.vietoris_rips_packed(points, cu_seqlens, metric),
+        ops.diameter_packed(points, cu_seqlens, metric),
+    )
+
+
 def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
     _bags.check_points(points, metric, lengths)
     rows = torch.arange(points.shape[-2], device=points.device)

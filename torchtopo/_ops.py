@@ -23,6 +23,10 @@ SCHEMAS = (
     "elder_rule(Tensor pairs, int n) -> Tensor",
     "pair_distances(Tensor points, Tensor pairs, str metric) -> Tensor",
     "pair_distances_backward(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
+    "vietoris_rips_diameter(Tensor points, str metric, Tensor? lengths)"
+    " -> (Tensor, Tensor, Tensor)",
+    "vietoris_rips_diameter_packed(Tensor points, Tensor cu_seqlens, str metric)"
+    " -> (Tensor, Tensor, Tensor)",
     "diameter(Tensor points, str metric, Tensor? lengths) -> Tensor",
     "diameter_packed(Tensor points, Tensor cu_seqlens, str metric) -> Tensor",
 )
@@ -100,6 +104,20 @@ def _fake_pair_distances_backward(
     return points.new_empty(points.shape)
 
 
+def _fake_vietoris_rips_diameter(
+    points: Tensor, metric: str, lengths: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    pairs, weights = _fake_vietoris_rips(points, metric, lengths)
+    return pairs, weights, _fake_diameter(points, metric, lengths)
+
+
+def _fake_vietoris_rips_diameter_packed(
+    points: Tensor, cu_seqlens: Tensor, metric: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    pairs, weights = _fake_vietoris_rips_packed(points, cu_seqlens, metric)
+    return pairs, weights, _fake_diameter_packed(points, cu_seqlens, metric)
+
+
 def _fake_diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
     _bags.check_points(points, metric, lengths)
     return points.new_empty((*points.shape[:-2], 2), dtype=torch.int64)
@@ -141,12 +159,16 @@ def _vmap_packed(name: str) -> Callable[..., Any]:
         first_row = torch.arange(copies, device=points.device).unsqueeze(1) * points.shape[1]
         ends = (cu_seqlens[:, 1:] + first_row).reshape(-1)
         out = op(points.flatten(0, 1), torch.cat((cu_seqlens[0, :1], ends)), metric)
-        pairs = out[0] if isinstance(out, tuple) else out
-        pairs = pairs.unflatten(0, (copies, -1))
-        pairs = torch.where(pairs < 0, pairs, pairs - first_row.unsqueeze(2))
+
+        def apart(values: Tensor) -> Tensor:
+            values = values.unflatten(0, (copies, -1))
+            if values.dtype != torch.int64:
+                return values
+            return torch.where(values < 0, values, values - first_row.unsqueeze(2))
+
         if isinstance(out, tuple):
-            return (pairs, out[1].unflatten(0, (copies, -1))), (0, 0)
-        return pairs, 0
+            return tuple(map(apart, out)), (0,) * len(out)
+        return apart(out), 0
 
     return rule
 

@@ -18,6 +18,8 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 _diameter = torch.ops.torchtopo.diameter.default
 _diameter_packed = torch.ops.torchtopo.diameter_packed.default
+_vietoris_rips_diameter = torch.ops.torchtopo.vietoris_rips_diameter.default
+_vietoris_rips_diameter_packed = torch.ops.torchtopo.vietoris_rips_diameter_packed.default
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,25 @@ def signature_loss(
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
         _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
 
+    x_by_maximum = form.x_by == "maximum" and x_scale is None
+    farthest_x = farthest_z = None
     # A tree comes with the lengths of its own pairs; those of the other space's are measured.
-    pairs_z, own_z = tree(z, metric_z, lengths, cu_seqlens, "z")
+    if form.z_by == "maximum":
+        pairs_z, own_z, farthest_z = _tree_and_farthest(z, metric_z, lengths, cu_seqlens)
+    else:
+        pairs_z, own_z = tree(z, metric_z, lengths, cu_seqlens, "z")
     if pairs_x is None:
-        pairs_x, own_x = tree(x, metric_x, lengths, cu_seqlens, "x")
+        if x_by_maximum:
+            pairs_x, own_x, farthest_x = _tree_and_farthest(x, metric_x, lengths, cu_seqlens)
+        else:
+            pairs_x, own_x = tree(x, metric_x, lengths, cu_seqlens, "x")
         both = torch.cat((pairs_x, pairs_z), -2)
         a = torch.cat((own_x, measure(x, pairs_z, metric_x)), -1)
     else:
         both = torch.cat((pairs_x, pairs_z), -2)
         a = measure(x, both, metric_x)
+        if x_by_maximum:
+            farthest_x = _farthest(x, metric_x, lengths, cu_seqlens)
     b = torch.cat((measure(z, pairs_x, metric_z), own_z), -1)
     a, b = with_gradient(a, x, both, metric_x), with_gradient(b, z, both, metric_z)
     # Before any arithmetic, so that what is left out has the gradient 0 and not inf · 0.
@@ -135,20 +147,18 @@ def signature_loss(
     edges = _Edges(both, z, lengths, cu_seqlens)
     if x_scale is not None:
         a = a / edges.spread(x_scale)
-    elif form.x_by == "maximum":
-        a = a / edges.spread(_maximum(x, metric_x, lengths, cu_seqlens))
+    elif farthest_x is not None:
+        a = a / edges.spread(_maximum(x, farthest_x, metric_x, cu_seqlens))
     if z_scale is not None:
         b = b / edges.spread(z_scale)
-    elif form.z_by == "maximum":
-        b = b / edges.spread(_maximum(z, metric_z, lengths, cu_seqlens))
+    elif farthest_z is not None:
+        b = b / edges.spread(_maximum(z, farthest_z, metric_z, cu_seqlens))
 
-    error = a - b
     if form.bag == "half norms":
-        loss = edges.norms(error) / 2
-    elif form.bag == "half squares":
-        loss = edges.sums(error.square()) / 2
+        loss = edges.norms(a - b) / 2
     else:
-        loss = edges.sums(error.square()) / edges.points()
+        squares = torch.nn.functional.mse_loss(a, b, reduction="none")
+        loss = edges.sums(squares) / (2 if form.bag == "half squares" else edges.points())
     if reduction != "none":
         loss = loss.mean() if reduction == "mean" else loss.sum()
     return loss.to(torch.promote_types(result_dtype(x), result_dtype(z)))
@@ -243,15 +253,36 @@ class _Edges:
         return roots.reshape(2, bags).sum(0)
 
 
-def _maximum(
+def _tree_and_farthest(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pairs, their lengths, and the farthest pair of each bag, from one look at the distances."""
+    if metric == "precomputed":
+        return *tree(points, metric, lengths, cu_seqlens), _diameter(points, metric, lengths)
+    if cu_seqlens is not None:
+        pairs, weights, farthest = _vietoris_rips_diameter_packed(points, cu_seqlens, metric)
+    else:
+        pairs, weights, farthest = _vietoris_rips_diameter(points, metric, lengths)
+    return pairs, weights, farthest
+
+
+def _farthest(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> Tensor:
+    """The farthest pair `(*B, 2)` of each bag, (-1, -1) where there is none."""
+    if cu_seqlens is not None:
+        pair: Tensor = _diameter_packed(points, cu_seqlens, metric)
+    else:
+        pair = _diameter(points, metric, lengths)
+    return pair
+
+
+def _maximum(points: Tensor, farthest: Tensor, metric: str, cu_seqlens: Tensor | None) -> Tensor:
     """The largest finite distance of each bag, differentiable; 1 where it is 0 or there is none."""
     if cu_seqlens is None:
-        pair = _diameter(points, metric, lengths).unsqueeze(-2)
-        largest = lengths_of(points, pair, metric).squeeze(-1)
+        largest = lengths_of(points, farthest.unsqueeze(-2), metric).squeeze(-1)
     else:
-        largest = lengths_of(points, _diameter_packed(points, cu_seqlens, metric), metric)
+        largest = lengths_of(points, farthest, metric)
     return largest.masked_fill(largest == 0, 1.0)
 
 

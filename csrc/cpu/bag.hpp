@@ -130,6 +130,16 @@ Endpoints farthest_of_matrix(const Real* distances, std::size_t stride, int n) {
   return best.ends;
 }
 
+// Whether the kernel's arithmetic found the farthest pair: no distance left its range.
+template <class Real>
+bool trustworthy(const Farthest<Real>& found, const Real* points, int d, Metric metric) {
+  if (found.infinite || metric == Metric::cosine) return false;
+  if (found.key == 0) return true;
+  const std::size_t depth = std::size_t(d);
+  const Real *x = points + smaller(found.ends) * depth, *y = points + larger(found.ends) * depth;
+  return length(x, y, depth, metric) > least_length<Real>();
+}
+
 // The same for points; where the kernel's arithmetic may have left its range, pair by pair.
 template <class Real>
 Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch) {
@@ -148,8 +158,7 @@ Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Sc
   } else {
     const Farthest<Real> found =
         instruction_set().kernels<Real>().farthest(points, n, d, metric, scratch);
-    if (!found.infinite && (found.key == 0 || measured(found.ends) > least_length<Real>()))
-      return found.ends;
+    if (trustworthy(found, points, d, metric)) return found.ends;
   }
   best = {};
   for (int i = 0; i < n; ++i)
@@ -159,6 +168,23 @@ Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Sc
       if (key != Order<double>::infinity) best.offer(key, ends);
     }
   return best.ends;
+}
+
+// Tree and farthest pair together.
+template <class Real>
+Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric metric,
+                                      Scratch& scratch, Edge<Real>* tree) {
+  if (n > 1 && metric != Metric::cosine && !matrix_free(n, d)) {
+    const Farthest<Real> found = instruction_set().kernels<Real>().prim_tiled_and_farthest(
+        points, n, d, metric, scratch, tree);
+    const bool out_of_range = measure(points, d, metric, tree, n - 1, tree);
+    if (!out_of_range && trustworthy(found, points, d, metric)) {
+      sort_edges(tree, n - 1);
+      return found.ends;
+    }
+  }
+  if (n > 1) tree_of_points(points, n, d, metric, scratch, tree);
+  return farthest_of_points(points, n, d, metric, scratch);
 }
 
 }  // namespace torchtopo

@@ -39,7 +39,7 @@ void trees(const Bags& bags, double work_per_bag, std::int64_t* edges, Real* wei
   for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
     const int n = int(bags.size(b));
     Edge<Real>* tree = scratch.take<Edge<Real>>(std::size_t(n));
-    if (n > 1) find_tree(b, n, scratch, tree);
+    find_tree(b, n, scratch, tree);
     std::int64_t* pair = edges + 2 * bags.first_edge(b);
     Real* weight = weights + bags.first_edge(b);
     const std::int64_t base = bags.first_name(b);
@@ -83,17 +83,23 @@ void trees_of_matrices(const Real* distances, const Bags& bags, std::int64_t* ed
   const std::int64_t n = bags.n;
   trees(bags, double(n) * double(n), edges, weights, threads,
         [=](std::int64_t b, int size, Scratch& scratch, Edge<Real>* tree) {
-          tree_of_matrix(distances + b * n * n, std::size_t(n), size, scratch, tree);
+          if (size > 1) tree_of_matrix(distances + b * n * n, std::size_t(n), size, scratch, tree);
         });
 }
 
 template <class Real>
 void trees_of_points(const Real* points, std::int64_t d, Metric metric, const Bags& bags,
-                     std::int64_t* edges, Real* weights, int threads) {
+                     std::int64_t* edges, Real* weights, int threads, std::int64_t* farthest) {
   const double n = mean_size(bags);
   trees(bags, n * n * double(d) / 8, edges, weights, threads,
         [=, &bags](std::int64_t b, int size, Scratch& scratch, Edge<Real>* tree) {
-          tree_of_points(points + bags.first_row(b) * d, size, int(d), metric, scratch, tree);
+          const Real* bag = points + bags.first_row(b) * d;
+          if (farthest)
+            name_pair(bags, b,
+                      tree_and_farthest_of_points(bag, size, int(d), metric, scratch, tree),
+                      farthest + 2 * b);
+          else if (size > 1)
+            tree_of_points(bag, size, int(d), metric, scratch, tree);
         });
 }
 
@@ -165,7 +171,7 @@ void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, st
 #define TORCHTOPO_INSTANTIATE(Real)                                                               \
   template void trees_of_matrices(const Real*, const Bags&, std::int64_t*, Real*, int);           \
   template void trees_of_points(const Real*, std::int64_t, Metric, const Bags&, std::int64_t*,    \
-                                Real*, int);                                                      \
+                                Real*, int, std::int64_t*);                                       \
   template void farthest_of_matrices(const Real*, const Bags&, std::int64_t*, int);               \
   template void farthest_of_points(const Real*, std::int64_t, Metric, const Bags&, std::int64_t*, \
                                    int);                                                          \

@@ -31,9 +31,10 @@ struct Bags {
 template <class Real>
 void trees_of_matrices(const Real* distances, const Bags&, std::int64_t* edges, Real* weights,
                        int threads);
+// With room for a pair per bag in `farthest`, also the bag's farthest pair.
 template <class Real>
 void trees_of_points(const Real* points, std::int64_t d, Metric, const Bags&, std::int64_t* edges,
-                     Real* weights, int threads);
+                     Real* weights, int threads, std::int64_t* farthest = nullptr);
 template <class Real>
 void farthest_of_matrices(const Real* distances, const Bags&, std::int64_t* pairs, int threads);
 template <class Real>

@@ -33,6 +33,9 @@ struct Kernels {
   // The same without the matrix.
   void (*prim_matrix_free)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&);
+  // Both at once, for little more than the tree: they need the same distances.
+  Farthest<Real> (*prim_tiled_and_farthest)(const Real* points, int n, int d, Metric, Scratch&,
+                                            Edge<Real>* tree);
 };
 
 struct InstructionSet {

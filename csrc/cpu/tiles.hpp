@@ -66,28 +66,41 @@ void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Real* ro
     distance_strip<Metric, Real, W, R, V>(points, n, d, left, panel, rows + left, stride);
 }
 
+// Offers the keys of row i in the C columns from left on, those right of the diagonal.
+template <int C, class Real>
+inline void offer_keys(const Real* keys, int i, int left, int n, Farthest<Real>& best) {
+  constexpr Key<Real> infinity = Order<Real>::infinity;
+  Key<Real> key[C], row_largest = -1;
+  std::memcpy(key, keys, sizeof key);
+  const int first = i < left ? 0 : i + 1 - left, last = left + C < n ? C : n - left;
+  for (int c = first; c < last; ++c) row_largest = row_largest < key[c] ? key[c] : row_largest;
+  if (row_largest < best.key) return;
+  best.infinite |= row_largest >= infinity;
+  for (int c = first; c < last; ++c)
+    if (key[c] != infinity) best.offer(key[c], endpoints(unsigned(i), unsigned(left + c)));
+}
+
+// The farthest pair of a whole matrix of keys, whose rows are padded to C columns.
+template <int C, class Real>
+Farthest<Real> farthest_of_keys(const Real* rows, std::size_t stride, int n) {
+  Farthest<Real> best;
+  for (int i = 0; i < n; ++i)
+    for (int left = i / C * C; left < n; left += C)
+      offer_keys<C>(rows + std::size_t(i) * stride + left, i, left, n, best);
+  return best;
+}
+
 // The largest distance below infinity, the first in the order (i, j) of its equals; NaN before all.
 template <class Metric, class Real, int W, int R, int V>
 Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch) {
   constexpr int C = V * W;
-  constexpr Key<Real> infinity = Order<Real>::infinity;
   Real* panel = scratch.take<Real>(std::size_t(d) * C);
   Real* strip = scratch.take<Real>(std::size_t(n) * C);
   Farthest<Real> best;
   for (int left = 0; left < n; left += C) {
     distance_strip<Metric, Real, W, R, V>(points, n, d, left, panel, strip, std::size_t(C));
     const int bottom = left + C < n ? left + C : n;
-    for (int i = 0; i < bottom; ++i) {
-      Key<Real> key[C], row_largest = -1;
-      std::memcpy(key, strip + std::size_t(i) * C, sizeof key);
-      const int first = i < left ? 0 : i + 1 - left;
-      for (int c = first; c < bottom - left; ++c)
-        row_largest = row_largest < key[c] ? key[c] : row_largest;
-      if (row_largest < best.key) continue;
-      best.infinite |= row_largest >= infinity;
-      for (int c = first; c < bottom - left; ++c)
-        if (key[c] != infinity) best.offer(key[c], endpoints(unsigned(i), unsigned(left + c)));
-    }
+    for (int i = 0; i < bottom; ++i) offer_keys<C>(strip + std::size_t(i) * C, i, left, n, best);
   }
   return best;
 }
