@@ -96,6 +96,24 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return lengths
 
 
+def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
+    _bags.check_points(points, metric, lengths)
+    values = _measurable(points)
+    *batch, n, d = values.shape
+    bags = math.prod(batch)
+    shape = (bags, n, bags * n, d)
+    pairs = _diameters(values, metric, shape, lengths, None)
+    return pairs.reshape(*batch, 2)
+
+
+def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
+    _bags.check_packed(points, cu_seqlens, metric)
+    values = _measurable(points)
+    total, d = values.shape
+    bags = cu_seqlens.shape[0] - 1
+    return _diameters(values, metric, (bags, total - bags + 1, total, d), None, cu_seqlens)
+
+
 def register(lib: torch.library.Library) -> None:
     """Serve the operators of `_ops.py` on CUDA; `_generic.py` serves those that are not here."""
     implementations: list[Any] = [
@@ -104,6 +122,8 @@ def register(lib: torch.library.Library) -> None:
         vietoris_rips_packed,
         elder_rule,
         pair_distances,
+        diameter,
+        diameter_packed,
     ]
     for implementation in implementations:
         lib.impl(implementation.__name__, implementation, "CUDA")
@@ -145,6 +165,31 @@ def _trees(
             weights.data_ptr(),
             workspace.data_ptr(),
         )
+
+
+def _diameters(
+    values: Tensor,
+    metric: str,
+    shape: tuple[int, int, int, int],
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+) -> Tensor:
+    sizes, ends = _int64(lengths), _int64(cu_seqlens)
+    pairs = values.new_empty((shape[0], 2), dtype=torch.int64)
+    with torch.cuda.device(values.device):
+        workspace = _workspace(_C.cuda_diameter_workspace(shape[2]), values.device)
+        _C.cuda_diameter(
+            *_where(values),
+            values.data_ptr(),
+            int(values.dtype == torch.float64),
+            POINT_METRICS.get(metric, _PRECOMPUTED),
+            *shape,
+            0 if sizes is None else sizes.data_ptr(),
+            0 if ends is None else ends.data_ptr(),
+            pairs.data_ptr(),
+            workspace.data_ptr(),
+        )
+    return pairs
 
 
 def _measurable(points: Tensor) -> Tensor:

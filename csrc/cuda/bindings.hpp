@@ -49,6 +49,18 @@ inline void bind_cuda(pybind11::module_& m) {
                     memory(stream));
       },
       Unlocked());
+  m.def("cuda_diameter_workspace", &cuda::diameter_workspace, Unlocked());
+  m.def(
+      "cuda_diameter",
+      [=](int device, Address stream, Address data, int dtype, int metric, Size bags, Size n,
+          Size rows, Size d, Address lengths, Address cu_seqlens, Address pairs,
+          Address workspace) {
+        cuda::set_device(device);
+        const cuda::Batch batch = {
+            memory(data), dtype, metric, bags, n, rows, d, sizes(lengths), sizes(cu_seqlens)};
+        cuda::diameter(batch, sizes(pairs), memory(workspace), memory(stream));
+      },
+      Unlocked());
   m.def("cuda_elder_rule_workspace", &cuda::elder_rule_workspace, Unlocked());
   m.def(
       "cuda_elder_rule",

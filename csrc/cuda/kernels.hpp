@@ -38,6 +38,10 @@ std::size_t elder_rule_workspace(std::int64_t bags, std::int64_t n);
 void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, std::int64_t n,
                 std::int64_t* dying, void* workspace, Stream stream);
 
+// The farthest pair of each bag, (bags, 2), (-1, -1) where no two points are finitely far apart.
+std::size_t diameter_workspace(std::int64_t rows);
+void diameter(const Batch& batch, std::int64_t* pairs, void* workspace, Stream stream);
+
 // Lengths of pairs, (bags, m); padding and pairs that name no point have length 0.
 void pair_distances(const void* points, int dtype, int metric, std::int64_t bags, std::int64_t n,
                     std::int64_t d, const std::int64_t* pairs, std::int64_t m, void* out,

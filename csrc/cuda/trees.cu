@@ -84,9 +84,7 @@ void find_trees(const Batch& batch, Path path, Arena& arena, bool run, std::int6
 
 std::size_t find_trees(const Batch& batch, Path path, void* workspace, bool run,
                        std::int64_t* edges, void* weights, Stream stream) {
-  if (batch.rows >= (std::int64_t(1) << 31))
-    throw std::invalid_argument("a batch on CUDA has fewer than 2**31 rows, not " +
-                                std::to_string(batch.rows) + "; split it");
+  check_rows(batch);
   Arena arena(workspace);
   if (batch.bags == 0 || batch.n < 2) return 0;
   if (batch.dtype == 1)

@@ -214,6 +214,18 @@ def test_a_bag_too_large_for_the_path_is_an_error(gpu: torch.device) -> None:
         torchtopo.vietoris_rips_pairs(torch.zeros(3000, 2, device=gpu))
 
 
+@pytest.mark.parametrize("metric", [*METRICS[:3], "precomputed"])
+def test_diameters(device: torch.device, metric: str) -> None:
+    ops = torch.ops.torchtopo
+    data, lengths = grid(3, 60, 60, high=9), torch.tensor([60, 1, 33])
+    found = ops.diameter(data.to(device), metric, lengths.to(device))
+    assert torch.equal(found.cpu(), ops.diameter(data, metric, lengths))
+    if metric != "precomputed":
+        ends = torch.tensor([0, 100, 101, 180])
+        found = ops.diameter_packed(data.reshape(-1, 60).to(device), ends.to(device), metric)
+        assert torch.equal(found.cpu(), ops.diameter_packed(data.reshape(-1, 60), ends, metric))
+
+
 def test_config_names_the_kernels(gpu: torch.device) -> None:
     config = _C.config()
     assert config["cuda"]

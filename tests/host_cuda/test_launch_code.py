@@ -63,6 +63,25 @@ def test_trees_of_points(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     assert torch.equal(packed, ops.vietoris_rips_packed(points, cu_seqlens, metric)[0])
 
 
+@pytest.mark.parametrize("metric", list(_bags.METRICS))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_diameters(cuda: Any, metric: str, dtype: torch.dtype) -> None:
+    ops = torch.ops.torchtopo
+    data = torch.randint(0, 9, (2, 3, 21, 21)).to(dtype)  # many ties
+    if metric == "cosine":
+        data = torch.randn(2, 3, 21, 21).to(dtype)
+    data[0, 1, 2, 5] = torch.inf
+    data[1, 2, 3, 7] = torch.nan
+    lengths = torch.tensor([[21, 1, 2], [20, 13, 21]])
+    for sizes in (None, lengths):
+        found = cuda.diameter(data, metric, sizes)
+        assert torch.equal(found, ops.diameter(data, metric, sizes))
+    if metric != "precomputed":
+        ends = torch.tensor([0, 21, 22, 40, 126])
+        found = cuda.diameter_packed(data.reshape(-1, 21), ends, metric)
+        assert torch.equal(found, ops.diameter_packed(data.reshape(-1, 21), ends, metric))
+
+
 @pytest.mark.parametrize("n", [1, 40])
 def test_trees_of_matrices(cuda: Any, n: int) -> None:
     matrices = torch.randint(0, 5, (3, n, n)).double().mT  # not contiguous
