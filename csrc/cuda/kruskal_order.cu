@@ -77,28 +77,28 @@ __global__ void __launch_bounds__(1024)
 
 template <class In>
 __global__ void __launch_bounds__(256)
-    merge_runs(Bags bags, int rows, const int* owner, const int* size, int run, const Key<In>* keys,
-               const Long* ends, Key<In>* sorted_keys, Long* sorted_ends) {
+    merge_runs(Bags bags, int rows, const int* owner, const int* size, std::int64_t run,
+               const Key<In>* keys, const Long* ends, Key<In>* sorted_keys, Long* sorted_ends) {
   using Place = Choice<Key<In>, Long>;
-  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  const std::int64_t row = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   const int b = row < rows ? owner[row] : nobody;
   if (b == nobody || size[b] == 0) return;
-  const int first = int(bags.at(b).first), n = size[b], mine = row - first;
-  const int start = mine / (2 * run) * (2 * run), rest = n - start;
-  const int middle = start + (run < rest ? run : rest);
-  const int end = start + (2 * run < rest ? 2 * run : rest);
+  const std::int64_t first = bags.at(b).first, n = size[b], mine = row - first;
+  const std::int64_t start = mine / (2 * run) * (2 * run), rest = n - start;
+  const std::int64_t middle = start + (run < rest ? run : rest);
+  const std::int64_t end = start + (2 * run < rest ? 2 * run : rest);
   const bool left = mine < middle;
   const Place edge = {keys[row], ends[row]};
-  int low = left ? middle : start, high = left ? end : middle;
-  const int other = low;
+  std::int64_t low = left ? middle : start, high = left ? end : middle;
+  const std::int64_t other = low;
   while (low < high) {  // how many of the other run come before
-    const int probe = low + (high - low) / 2;
+    const std::int64_t probe = low + (high - low) / 2;
     if (Place{keys[first + probe], ends[first + probe]} < edge)
       low = probe + 1;
     else
       high = probe;
   }
-  const int place = first + start + (mine - (left ? start : middle)) + (low - other);
+  const std::int64_t place = first + start + (mine - (left ? start : middle)) + (low - other);
   sorted_keys[place] = edge.key;
   sorted_ends[place] = edge.code;
 }
@@ -107,12 +107,12 @@ template <class In>
 __global__ void __launch_bounds__(256)
     write_rows(Bags bags, int rows, const int* owner, const int* size, const Key<In>* keys,
                const Long* ends, std::int64_t* edges, In* weights) {
-  const int row = blockIdx.x * blockDim.x + threadIdx.x;
+  const std::int64_t row = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (row >= rows) return;
   const int b = bags.cu_seqlens ? owner[row] : int(row / bags.n);
   if (b == nobody || (bags.cu_seqlens && size[b] == 0)) return;
   const Bag bag = bags.at(b);
-  const int k = row - int(bag.first);
+  const int k = int(row - bag.first);
   if (k >= bag.out_rows) return;
   const bool real = k < size[b] - 1;
   const std::int64_t out = bag.out + k;
@@ -159,7 +159,7 @@ void kruskal_order(const Batch& batch, const Forest<Quick>& forest, const Sortin
   int now = 0;
   for (std::int64_t run = 1; run < batch.n; run *= 2, now = 1 - now)
     launch(merge_runs<In>, ceil_div(batch.rows, 256), 256, 0, stream, bags, rows, forest.owner,
-           forest.size, int(run), sorting.keys[now], sorting.ends[now], sorting.keys[1 - now],
+           forest.size, run, sorting.keys[now], sorting.ends[now], sorting.keys[1 - now],
            sorting.ends[1 - now]);
   launch(write_rows<In>, ceil_div(batch.rows, 256), 256, 0, stream, bags, rows, forest.owner,
          forest.size, sorting.keys[now], sorting.ends[now], edges, out);

@@ -114,7 +114,8 @@ __device__ double warp_cosine(const Real* x, const Real* y, std::int64_t d) {
 }
 
 template <class Real>
-__device__ double warp_length(const Real* x, const Real* y, std::int64_t d, int metric) {
+__device__ __noinline__ double warp_length(const Real* x, const Real* y, std::int64_t d,
+                                           int metric) {
   switch (metric) {
     case 1:
       return warp_fold(

@@ -310,6 +310,13 @@ def test_the_number_of_launches_does_not_depend_on_the_data(library: emulator.Ke
     assert len(counts) == 1
 
 
+def test_every_kernel_says_how_large_its_blocks_are() -> None:
+    """Without `__launch_bounds__` a kernel may take too many registers for a block to start."""
+    for source in emulator.CUDA.glob("*.cu"):
+        for head in source.read_text().split("__global__ void")[1:]:
+            assert head.lstrip().startswith("__launch_bounds__("), (source.name, head[:60])
+
+
 def test_errors_are_exceptions(library: emulator.Kernels) -> None:
     with pytest.raises(RuntimeError, match="a block holds at most"):
         library.trees(np.zeros((1, 3000, 2), np.float32), path="one_block")
