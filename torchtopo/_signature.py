@@ -139,10 +139,11 @@ def signature_loss(
         if x_by_maximum:
             farthest_x = _farthest(x, metric_x, lengths, cu_seqlens)
     b = torch.cat((measure(z, pairs_x, metric_z), own_z), -1)
-    a, b = with_gradient(a, x, both, metric_x), with_gradient(b, z, both, metric_z)
-    # Before any arithmetic, so that what is left out has the gradient 0 and not inf · 0.
-    infinite = a.isinf() | b.isinf()
-    a, b = a.masked_fill(infinite, 0.0), b.masked_fill(infinite, 0.0)
+    # A pair that is infinitely far apart becomes padding, of length and gradient 0, in both spaces.
+    infinite = torch.maximum(a, b) == torch.inf
+    both = both.masked_fill(infinite.unsqueeze(-1), -1)
+    a = with_gradient(a.masked_fill(infinite, 0.0), x, both, metric_x)
+    b = with_gradient(b.masked_fill(infinite, 0.0), z, both, metric_z)
 
     edges = _Edges(both, z, lengths, cu_seqlens)
     if x_scale is not None:
