@@ -76,6 +76,8 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
         return _generic.pair_distances(points, pairs, metric)
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
+    if metric == "precomputed":  # a gather, which torch does on the device
+        return _generic.pair_distances(points, pairs, metric)
     values, edges = _measurable(points), pairs.contiguous()
     *batch, n, d = values.shape
     m = edges.shape[-2]
