@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -196,14 +197,15 @@ def energy(
 ) -> dict[str, float | str]:
     """Wall time, and energy and CO₂ under a stated assumption, as the paper gives its own."""
     gpu = "cuda" in options.device or (options.device == "auto" and "NVIDIA" in record["machine"])
-    count = options.devices if gpu else max(options.jobs, options.threads, 1)
+    threads = options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1)
+    count = options.devices if gpu else threads  # that a trial keeps busy
     watts = options.watts or (250.0 if gpu else 15.0)
-    seconds = float(record["seconds"])
-    kwh = seconds / 3600 * watts * count / 1000
+    training = float(results["seconds"].sum())  # interrupted sessions are counted in it too
+    kwh = training / 3600 * watts * count / 1000
     on, off = (results[results["topology"] == arm]["epoch_seconds"].mean() for arm in ("on", "off"))
     return {
-        "seconds": seconds, "watts": watts, "count": count, "kwh": kwh, "kg": kwh * CARBON,
+        "seconds": float(record["seconds"]), "watts": watts, "count": count, "kwh": kwh, "kg": kwh * CARBON,
         "unit": "GPU" if gpu else "busy CPU core", "carbon": CARBON,
-        "training": float(results["seconds"].sum()),
+        "training": training,
         "overhead": float(on / off - 1) if np.isfinite(on) and np.isfinite(off) else float("nan"),
     }  # fmt: skip
