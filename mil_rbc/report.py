@@ -204,7 +204,8 @@ def energy(
     kwh = training / 3600 * watts * count / 1000
     on, off = (results[results["topology"] == arm]["epoch_seconds"].mean() for arm in ("on", "off"))
     return {
-        "seconds": float(record["seconds"]), "watts": watts, "count": count, "kwh": kwh, "kg": kwh * CARBON,
+        "seconds": float(record["seconds"]), "watts": watts, "count": count, "kwh": kwh,
+        "kg": kwh * CARBON,
         "unit": "GPU" if gpu else "busy CPU core", "carbon": CARBON,
         "training": training,
         "overhead": float(on / off - 1) if np.isfinite(on) and np.isfinite(off) else float("nan"),
