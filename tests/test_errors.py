@@ -289,6 +289,16 @@ CASES = {
         ValueError,
         r"bag 1, row 1 \(packed row 3\)",
     ),
+    "bad pairs_x": (
+        lambda: torchtopo.signature_loss(CLOUD[:, :3], CLOUD[:, :3], pairs_x=PAIRS, validate=True),
+        ValueError,
+        r"pairs_x must name points 0\.\.2.*one is \(1, 4\)",
+    ),
+    "bad pairs, validated": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS + 1, validate=True),
+        ValueError,
+        r"\(2, 5\)",
+    ),
     "NaN in z": (
         lambda: torchtopo.signature_loss(torch.rand(5, 2), NAN_CLOUD[1, 2], validate=True),
         ValueError,

@@ -129,6 +129,19 @@ def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int) -> None:
         )
 
 
+def check_pairs_in_range(pairs: Tensor, n: int, name: str = "pairs") -> None:
+    """Raise ValueError unless pairs name points 0..n-1 or are (-1, -1); reads the values.
+
+    The CPU kernels check the same of pairs of points as they read them.
+    """
+    wrong = ((pairs < 0) | (pairs >= n)).any(-1) & (pairs != -1).any(-1)
+    if bool(wrong.any()):
+        i, j = pairs[wrong][0].tolist()
+        raise ValueError(
+            f"{name} must name points 0..{n - 1} or be the padding (-1, -1); one is ({i}, {j})"
+        )
+
+
 def check_values(
     points: Tensor,
     metric: str,

@@ -76,7 +76,7 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     *batch, n, d = points.shape
     m = pairs.shape[-2]
     if metric == "precomputed":
-        _check_vertices(pairs, n)
+        _bags.check_pairs_in_range(pairs, n)
         return _generic.pair_distances(points, pairs, metric)
     values, dtype = _contiguous(points)
     edges = pairs.contiguous()
@@ -231,16 +231,6 @@ def _int64_lengths(lengths: Tensor | None, n: int) -> Tensor | None:
         return None
     _bags.check_lengths_in_range(lengths, n)
     return lengths.to(torch.int64).contiguous()
-
-
-def _check_vertices(pairs: Tensor, n: int) -> None:
-    """What the kernels check of pairs of points as they read them, for pairs of a matrix."""
-    wrong = ((pairs < 0) | (pairs >= n)).any(-1) & (pairs != -1).any(-1)
-    if bool(wrong.any()):
-        i, j = pairs[wrong][0].tolist()
-        raise ValueError(
-            f"pairs must name points 0..{n - 1} or be the padding (-1, -1); one is ({i}, {j})"
-        )
 
 
 def _count(batch: list[int]) -> int:

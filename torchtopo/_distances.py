@@ -36,7 +36,7 @@ def pair_distances(
         metric: `"euclidean"`, `"manhattan"`, `"chebyshev"`, `"cosine"` (1 - cos; a zero vector is
             at distance 1 from everything, as in `torch.nn.functional.cosine_similarity`) or
             `"precomputed"`.
-        validate: raise at the first NaN; waits for a CUDA device.
+        validate: raise at the first NaN or bad pair; waits for a CUDA device.
 
     Returns:
         `(*B, M)` in the dtype of the points (float32 for half types under autocast), in the unit
@@ -54,6 +54,8 @@ def pair_distances(
     """
     if validate:
         _bags.check_values(points, metric)
+        _bags.check_pairs(points, pairs)
+        _bags.check_pairs_in_range(pairs, points.shape[-2])
     return lengths_of(points, pairs, metric).to(result_dtype(points))
 
 

@@ -118,6 +118,8 @@ def signature_loss(
     if validate:
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
         _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
+        if pairs_x is not None:
+            _bags.check_pairs_in_range(pairs_x, x.shape[-2], "pairs_x")
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     farthest_x = farthest_z = None
