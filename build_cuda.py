@@ -30,8 +30,10 @@ def extend(extension: Any, build_temp: Path, root: Path) -> bool:
     print(f"torchtopo: CUDA kernels by {nvcc} for {';'.join(archs)}")
     extension.extra_objects += [str(o) for o in compile_kernels(nvcc, archs, build_temp, root)]
     extension.define_macros.append(("TORCHTOPO_CUDA", "1"))
+    # nvcc may be a link or a wrapper; it says itself where its libraries are.
+    said = re.findall(r'"-L([^"]+)"', _ask(nvcc, "--dryrun", "none.cu"))
     library = Path(nvcc).resolve().parent.parent
-    folders = [library / "lib64", library / "lib" / "x64", library / "lib"]
+    folders = [*map(Path, said), library / "lib64", library / "lib" / "x64", library / "lib"]
     extension.library_dirs += [str(f) for f in folders if f.is_dir()]
     extension.libraries.append("cudart_static")
     if sys.platform.startswith("linux"):
@@ -125,5 +127,6 @@ def _understands(nvcc: str, option: str) -> bool:
     return option in _ask(nvcc, "--help")
 
 
-def _ask(nvcc: str, question: str) -> str:
-    return subprocess.run([nvcc, question], capture_output=True, text=True, check=True).stdout
+def _ask(nvcc: str, *question: str) -> str:
+    answer = subprocess.run([nvcc, *question], capture_output=True, text=True)
+    return answer.stdout + answer.stderr
