@@ -24,6 +24,12 @@ else:
 class Build(build_ext):
     """Compiles the CUDA kernels beside the C++ ones, where CUDA is asked for."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        # A module left by an earlier build is newer than every source, but may have been built
+        # without CUDA, or with other flags.
+        self.force = True
+
     def build_extension(self, ext: Pybind11Extension) -> None:
         if (ROOT / "build_cuda.py").exists():
             import build_cuda
