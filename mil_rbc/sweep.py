@@ -55,12 +55,14 @@ def sweep(
     """
     if measure == "validation":
         options = dataclasses.replace(options, protocol="nested", test_every=0)
-    rows = []
+    rows, cells = [], list[Options]()
     for values in itertools.product(*(values for _, values in axes)):
         chosen = dict(zip((name for name, _ in axes), values, strict=True))
         name = "_".join(f"{k.split('.')[-1]}={v}" for k, v in chosen.items())
         cell = _with(options, chosen, options.out / re.sub(r"[^\w.=+-]", "-", name))
         print(f"== {name}", file=sys.stderr)
+        _share_cohort(cells, cell)
+        cells.append(cell)
         results = run(cell, preset, report=False)["results"]
         for (pooling, arm), part in results.groupby(["pooling", "topology"], sort=False):
             row = {**chosen, "pooling": pooling, "topology": arm, "trials": len(part)}
@@ -122,6 +124,15 @@ def _with(options: Options, chosen: dict[str, Any], out: Path) -> Options:
     made = dataclasses.replace(options, **plain, cohort_options=cohort_options, out=out)
     made.check()
     return made
+
+
+def _share_cohort(before: list[Options], now: Options) -> None:
+    """Copy the cohort from an earlier combination that draws the same one, to render it once."""
+    names = ("cohort", "data", "size", "cohort_seed", "cohort_options")
+    same = [o for o in before if all(getattr(o, n) == getattr(now, n) for n in names)]
+    target = now.out / "cohort.npz"
+    if same and not target.exists():
+        write_whole(target, (same[0].out / "cohort.npz").read_bytes())
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from mil_rbc.bags import Cohort
 from mil_rbc.files import RunError, command
-from mil_rbc.sweep import _axis, main
+from mil_rbc.options import Options
+from mil_rbc.sweep import _axis, _share_cohort, main
 from tests.mil.test_run import arguments, bags_folder
 
 
@@ -41,6 +42,16 @@ def test_a_sweep_may_show_test_metrics_along_what_is_not_chosen(
     assert table["epochs"].tolist() == [1, 1, 2, 2]
     assert set(table["topology"]) == {"off", "on"}
     assert table["accuracy_mean"].between(0, 1).all()
+
+
+def test_a_cohort_is_rendered_once_for_all_combinations_that_draw_the_same(tmp_path: Path) -> None:
+    first = Options(lam=0, out=tmp_path / "a")
+    first.out.mkdir()
+    (first.out / "cohort.npz").write_bytes(b"cells")
+    _share_cohort([first], Options(lam=1, out=tmp_path / "b"))
+    _share_cohort([first], Options(lam=1, cohort_seed=1, out=tmp_path / "c"))
+    assert (tmp_path / "b" / "cohort.npz").read_bytes() == b"cells"
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("text", ["nonsense=1", "lam", "lam="])

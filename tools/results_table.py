@@ -1,0 +1,168 @@
+"""Write the numbers of runs into a Markdown page: `python tools/results_table.py PAGE RUNS`.
+
+A page marks where they go, and everything between the two marks is written anew:
+
+    <!-- run: rendered -->       command, settings and table of the run in RUNS/rendered
+    <!-- sweep: sweep-lam -->    table of the sweep in RUNS/sweep-lam
+    <!-- curve: mnist -->        differences along a sweep that was read from test folds
+    <!-- summary: a b c -->      differences of several runs side by side
+    <!-- /table -->
+
+A mark whose run is not there is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mil_rbc.tables import ARMS, PAPER, percent
+
+SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
+MARK = re.compile(r"(<!-- (run|sweep|curve|summary): ([^>]*?) -->\n).*?(<!-- /table -->)", re.S)
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference in percentage points."""
+    return "–" if value != value else f"{100 * value:+.{digits}f}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(r) + " |" for r in [head, ["---"] * len(head), *rows])
+
+
+def minutes(seconds: float) -> str:
+    """Seconds as minutes and seconds."""
+    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    """What `config.yaml` of a run says."""
+    values: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text())
+    return values
+
+
+def run(runs: Path, name: str) -> str:
+    """Command, settings and tables of one run."""
+    folder = runs / name
+    config = stored(folder)
+    record = config["record"]
+    results = pd.read_csv(folder / "results.csv")
+    table1 = pd.read_csv(folder / "table1.csv").set_index(["pooling", "topology"])
+    paired = pd.read_csv(folder / "paired.csv").set_index(["pooling", "metric"])
+    versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
+    seen = results.drop_duplicates(["run", "fold"])[["train_bags", "test_bags"]].mean()
+    said = (
+        f"Seed {config['seed']}; {config['folds']} folds × {config['runs']} run{'s' if config['runs'] > 1 else ''} = {len(results)} "
+        f"trials of {config['epochs']} epochs, {seen['train_bags']:.0f} bags in training and "
+        f"{seen['test_bags']:.0f} in test; λ = {config['lam']:g}, convention "
+        f"`{config['convention']}`, A^X on {record['space']} (scale `{config['scale']}`). "
+        f"{minutes(record['seconds'])} with `--jobs {config['jobs']}` on {record['machine']}; "
+        f"{results['seconds'].sum() / 60:.0f} min over all trials. {versions}. Data "
+        f"`{record['data_sha256'][:12]}`."
+    )
+    rows = []
+    for pooling in dict.fromkeys(p for p, _ in table1.index):
+        for metric, title in SHOWN.items():
+            arms = [percent(table1.loc[(pooling, a), f"{metric}_mean"],
+                            table1.loc[(pooling, a), f"{metric}_std"]) for a in ARMS]  # fmt: skip
+            p = paired.loc[(pooling, metric)]
+            interval = f"{signed(p['bootstrap_low'])} to {signed(p['bootstrap_high'])}"
+            rows.append([pooling, title, *arms, signed(p["difference"]), f"{p['p']:.2f}", interval])
+    main = table(["pooling", "", "without", "with", "difference", "p", "95 % interval"], rows)
+    rows = []
+    for pooling in dict.fromkeys(p for p, _ in table1.index):
+        on = results[(results["pooling"] == pooling) & (results["topology"] == "on")]
+        cells = [f"{table1.loc[(pooling, a), f'{m}_mean']:.2f}"
+                 for m in ("matched", "spearman") for a in ARMS]  # fmt: skip
+        rows.append([pooling, *cells, f"{on['topo_to_class'].mean():.2g}"])
+    geometry = table(["pooling", "matched pairs, without", "with", "Spearman A^X, A^Z, without",
+                      "with", "λ·L_topo / L_class, last epoch"], rows)  # fmt: skip
+    return f"```console\n{record['command']}\n```\n\n{said}\n\n{main}\n\n{geometry}\n"
+
+
+def sweep(runs: Path, name: str) -> str:
+    """What a sweep read from inner validation folds."""
+    found = pd.read_csv(runs / name / "sweep.csv")
+    fixed = ["pooling", "topology", "trials"]
+    axes = list(found.columns[: list(found.columns).index("pooling")])
+    head = ["pooling", *axes, "validation cross-entropy", "validation accuracy",
+            "λ·L_topo / L_class"]  # fmt: skip
+    rows = []
+    for row in found.sort_values(["pooling", *axes]).to_dict("records"):
+        assert {*fixed} <= {*row}
+        loss = f"{row['L_MIL_validation_mean']:.3f} ± {row['L_MIL_validation_std']:.2f}"
+        accuracy = percent(row["accuracy_validation_mean"], row["accuracy_validation_std"])
+        axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
+        rows.append([row["pooling"], *axis, loss, accuracy, f"{row['topo_to_class']:.2g}"])
+    return table(head, rows) + "\n"
+
+
+def curve(runs: Path, name: str) -> str:
+    """Test results along one option, with and without topology."""
+    found = pd.read_csv(runs / name / "sweep.csv")
+    axis = found.columns[0]
+    rows = []
+    for (pooling, value), part in found.groupby(["pooling", axis], sort=False):
+        arms = part.set_index("topology")
+        cells = [percent(arms.loc[a, f"{m}_mean"], arms.loc[a, f"{m}_std"])
+                 for m in ("accuracy", "auroc") for a in ARMS]  # fmt: skip
+        gain = [signed(arms.loc["on", f"{m}_mean"] - arms.loc["off", f"{m}_mean"])
+                for m in ("accuracy", "auroc")]  # fmt: skip
+        paired = pd.read_csv(runs / name / f"{axis.split('.')[-1]}={value}" / "paired.csv")
+        p = paired[paired["pooling"] == pooling].set_index("metric")["p"]
+        rows.append([str(pooling), str(value), *cells[:2], gain[0], f"{p['accuracy']:.2f}",
+                     *cells[2:], gain[1], f"{p['auroc']:.2f}"])  # fmt: skip
+    rows.sort(key=lambda r: (r[0], float(r[1])))
+    return table(["pooling", axis.split(".")[-1], "accuracy, without", "with", "difference", "p",
+                  "AUROC, without", "with", "difference", "p"], rows) + "\n"  # fmt: skip
+
+
+def summary(runs: Path, names: str) -> str:
+    """Differences in accuracy and AUROC of several runs, the paper's first."""
+    poolings = list(dict.fromkeys(pooling for pooling, _ in PAPER))
+    rows = []
+    for metric in ("accuracy", "auroc"):
+        gains = [signed((PAPER[p, "on"][metric][0] - PAPER[p, "off"][metric][0]) / 100)
+                 for p in poolings]  # fmt: skip
+        rows.append(["the paper, its 71 patients", SHOWN[metric], *gains])
+    for name in names.split():
+        if not (runs / name / "paired.csv").exists():
+            continue
+        paired = pd.read_csv(runs / name / "paired.csv").set_index(["pooling", "metric"])
+        for metric in ("accuracy", "auroc"):
+            cells = []
+            for pooling in poolings:
+                there = (pooling, metric) in paired.index
+                found = paired.loc[(pooling, metric)] if there else None
+                cells.append("–" if found is None else
+                             f"{signed(found['difference'])} (p {found['p']:.2f})")  # fmt: skip
+            rows.append([name, SHOWN[metric], *cells])
+    return table(["", "", *poolings], rows) + "\n"
+
+
+def main(page: Path, runs: Path) -> None:
+    """Fill in every mark of `page` whose run lies in `runs`."""
+    makers = {"run": run, "sweep": sweep, "curve": curve, "summary": summary}
+    needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv"}
+
+    def fill(found: re.Match[str]) -> str:
+        kind, name = found[2], found[3]
+        if kind in needs and not (runs / name / needs[kind]).exists():
+            print(f"{runs / name} is not there yet", file=sys.stderr)
+            return found[0]
+        return f"{found[1]}\n{makers[kind](runs, name)}\n{found[4]}"
+
+    page.write_text(MARK.sub(fill, page.read_text()))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python tools/results_table.py PAGE RUNS")
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
