@@ -56,6 +56,41 @@ def test_only_the_upper_half_is_read():
         assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [57, 200, 421])  # in one tile's reach, in the cache, beyond it
+@pytest.mark.parametrize("entry", [7.0, 0.0, -1.0, torch.inf, torch.nan])
+def test_one_entry_of_the_lower_half_changes_nothing(dtype, n, entry):
+    points = torch.rand(n, 3, dtype=dtype)
+    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    distances = distances.triu(1) + distances.triu(1).T
+    expected = torchtopo.minimum_spanning_tree(distances)
+    for i, j in ((n - 1, 0), (n // 2, n // 3), (1, 0), (n - 1, n - 2), *torch.randint(n, (5, 2))):
+        if i > j:
+            changed = distances.clone()
+            changed[i, j] = entry
+            found = torchtopo.minimum_spanning_tree(changed)
+            assert torch.equal(found.edges, expected.edges)
+            assert torch.equal(found.weights, expected.weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["spread", "one outlier", "nearly equal", "tied", "negative"])
+@pytest.mark.parametrize("n", [64, 65, 66, 300])
+def test_edges_come_sorted_whatever_their_weights(dtype, kind, n):
+    u = torch.rand(n, n, dtype=dtype)
+    distances = {
+        "spread": lambda: 10 ** (60 * u - 30),
+        "one outlier": lambda: u.where(torch.arange(n) < n - 1, torch.tensor(1e30, dtype=dtype)),
+        "nearly equal": lambda: 1 + u * 64 * torch.finfo(dtype).eps,
+        "tied": lambda: (3 * u).floor(),
+        "negative": lambda: u - 0.5,
+    }[kind]()
+    found = torchtopo.minimum_spanning_tree(distances)
+    expected = ref.minimum_spanning_tree(distances)
+    assert torch.equal(found.edges, expected.edges)
+    assert torch.equal(found.weights, expected.weights)
+
+
 def test_one_and_two_points():
     assert torchtopo.vietoris_rips_pairs(torch.rand(1, 3)).shape == (0, 2)
     assert torchtopo.deaths(torch.rand(4, 1, 3)).shape == (4, 0)

@@ -10,14 +10,10 @@
 #include "../order.hpp"
 #include "kernels.hpp"
 #include "scratch.hpp"
+#include "sort.hpp"
 #include "textbook.hpp"
 
 namespace torchtopo {
-
-template <class Real>
-void sort_edges(Edge<Real>* tree, int count) {
-  std::sort(tree, tree + count);
-}
 
 // The tree of a matrix. Edges come back sorted, their weights are the matrix's entries.
 template <class Real>
@@ -29,7 +25,7 @@ void tree_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& s
     };
     prim_textbook<Real>(n, weight, scratch, tree);
   }
-  sort_edges(tree, n - 1);
+  sort_edges(tree, n - 1, scratch);
 }
 
 // Whether a bag is better served without its matrix of distances: while its rows cost less to
@@ -96,7 +92,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
   const int count = n - 1;
   if (metric != Metric::cosine) {
     prim_of_points(points, n, d, metric, scratch, tree);
-    if (!measure(points, d, metric, tree, count, tree)) return sort_edges(tree, count);
+    if (!measure(points, d, metric, tree, count, tree)) return sort_edges(tree, count, scratch);
   }
   Edge<double>* found = scratch.take<Edge<double>>(std::size_t(n));
   double* wide = scratch.take<double>(std::size_t(n) * std::size_t(d));
@@ -105,7 +101,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
                           : (std::copy_n(points, std::size_t(n) * std::size_t(d), wide), true);
   if (usable && (metric == Metric::cosine || std::is_same_v<Real, float>)) {
     prim_of_points(wide, n, d, metric, scratch, found);
-    if (!measure(points, d, metric, found, count, tree)) return sort_edges(tree, count);
+    if (!measure(points, d, metric, found, count, tree)) return sort_edges(tree, count, scratch);
   }
   const auto weight = [=](int i, int j) {
     const std::size_t depth = std::size_t(d);
@@ -113,7 +109,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
   };
   prim_textbook<double>(n, weight, scratch, found);
   measure(points, d, metric, found, count, tree);
-  sort_edges(tree, count);
+  sort_edges(tree, count, scratch);
 }
 
 // The farthest pair of a matrix at a finite distance, a pair at NaN before it.
@@ -179,7 +175,7 @@ Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric m
         points, n, d, metric, scratch, tree);
     const bool out_of_range = measure(points, d, metric, tree, n - 1, tree);
     if (!out_of_range && trustworthy(found, points, d, metric)) {
-      sort_edges(tree, n - 1);
+      sort_edges(tree, n - 1, scratch);
       return found.ends;
     }
   }

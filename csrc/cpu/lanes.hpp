@@ -28,8 +28,11 @@ inline V ends_of(Either, V u, V v) {
 // bits above its endpoints', and the order of edges is the order of words. As no weight is
 // negative, that is also the order of the words read as doubles, for which every processor has a
 // vector minimum: ties cost nothing. (The weight is raised by one step of a double's exponent, so
-// that no word is subnormal, which a flush-to-zero mode would take for 0. A hidden word is NaN, and
-// NaN loses every comparison below.)
+// that no word is subnormal, which a flush-to-zero mode would take for 0, and none is NaN.)
+//
+// A lane that is gone holds NaN. Of minimum(a, b), which is a < b ? a : b, the result is b if one
+// of them is NaN: as b, a lane that is gone stays so whatever it is offered; as a, it is passed
+// over.
 template <int W>
 struct EdgeLanes<float, W, true> {
   static constexpr int width = W;
@@ -41,47 +44,63 @@ struct EdgeLanes<float, W, true> {
 
   Words low, high;
 
+  // Longer than every edge.
   static EdgeLanes absent() {
     const Words none = broadcast<double, W / 2>(std::numeric_limits<double>::infinity());
     return {none, none};
   }
 
-  // Edges {u, v}; hidden is all ones where there must be none, otherwise 0.
+  // The edges {u, v}.
   template <class Side>
-  static EdgeLanes between(Side side, Vertices u, Vertices v, Weights weights, Weights hidden) {
+  static EdgeLanes between(Side side, Vertices u, Vertices v, Weights weights) {
     const Vertices ends = ends_of<16>(side, u, v);
-    const Vertices raised = bits<Vertices>(weights) + broadcast<Vertex, W>(raise);
-    const Vertices top = raised | bits<Vertices>(hidden);
-    const auto lanes = std::make_integer_sequence<int, W>();
-    return {bits<Words>(interleave<0>(ends, top, lanes)),
-            bits<Words>(interleave<2>(ends, top, lanes))};
+    const Vertices top = bits<Vertices>(weights) + broadcast<Vertex, W>(raise);
+    return {words<0>(ends, top), words<2>(ends, top)};
   }
 
-  void erase(int lane) { put(lane, absent(), 0); }
-
-  void put(int lane, const EdgeLanes& other, int other_lane) {
-    const double word = (other_lane % 4 < 2 ? other.low : other.high)[word_of(other_lane)];
-    (lane % 4 < 2 ? low : high)[word_of(lane)] = word;
+  // The lanes u = v are gone.
+  void erase(Vertices u, Vertices v) {
+    const Vertices equal = select(u == v, broadcast<Vertex, W>(~0u), broadcast<Vertex, W>(0));
+    low = either(low, words<0>(equal, equal));
+    high = either(high, words<2>(equal, equal));
   }
+
+  void erase(int lane) { word(lane) = std::numeric_limits<double>::quiet_NaN(); }
+  void move(int lane, EdgeLanes& other, int other_lane) { word(lane) = other.word(other_lane); }
 
   Edge<float> smallest() const {
+    double words[W / 2];
     const Words both = minimum(low, high);
-    double least = both[0];
-    for (int k = 1; k < W / 2; ++k) least = both[k] < least ? both[k] : least;
-    std::uint64_t word;
-    std::memcpy(&word, &least, sizeof word);
-    return {std::int32_t(std::uint32_t(word >> 32) - raise),
-            endpoints(word >> 16 & 0xffff, word & 0xffff)};
+    std::memcpy(words, &both, sizeof words);
+    for (int half = W / 4; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k)
+        words[k] = words[k] < words[k + half] ? words[k] : words[k + half];
+    std::uint64_t least;
+    std::memcpy(&least, words, sizeof least);
+    return {std::int32_t(std::uint32_t(least >> 32) - raise),
+            endpoints(least >> 16 & 0xffff, least & 0xffff)};
   }
 
  private:
-  static constexpr int word_of(int lane) { return lane / 4 * 2 + lane % 2; }
+  // Where a lane's word is, given how words() interleaves.
+  double& word(int lane) {
+    return reinterpret_cast<double*>(lane % 4 < 2 ? &low : &high)[lane / 4 * 2 + lane % 2];
+  }
+
+  static Words either(Words a, Words b) {
+    using Bits = Vec<std::uint64_t, W / 2>;
+    return bits<Words>(bits<Bits>(a) | bits<Bits>(b));
+  }
 
   // Words from 32-bit halves, within each 128 bits, where interleaving is one cheap instruction.
+  template <int from>
+  static Words words(Vertices ends, Vertices top) {
+    return words<from>(ends, top, std::make_integer_sequence<int, W>());
+  }
   template <int from, int... I>
-  static Vertices interleave(Vertices ends, Vertices top, std::integer_sequence<int, I...>) {
-    return shuffle(ends, top,
-                   std::integer_sequence<int, (I / 4 * 4 + from + I % 4 / 2 + (I % 2) * W)...>());
+  static Words words(Vertices ends, Vertices top, std::integer_sequence<int, I...>) {
+    return bits<Words>(shuffle(
+        ends, top, std::integer_sequence<int, (I / 4 * 4 + from + I % 4 / 2 + (I % 2) * W)...>()));
   }
 };
 
@@ -90,7 +109,7 @@ inline EdgeLanes<float, W, true> minimum(EdgeLanes<float, W, true> a, EdgeLanes<
   return {minimum(a.low, b.low), minimum(a.high, b.high)};
 }
 
-// Everything else: weight and endpoints side by side.
+// Everything else: weight and endpoints side by side. The weight of a lane that is gone is -1.
 template <class Real, int W>
 struct EdgeLanes<Real, W, false> {
   static constexpr int width = W;
@@ -106,14 +125,15 @@ struct EdgeLanes<Real, W, false> {
   }
 
   template <class Side>
-  static EdgeLanes between(Side side, Vertices u, Vertices v, Weights weights, Weights hidden) {
-    const auto positive = broadcast<Vertex, W>(std::numeric_limits<Vertex>::max());
-    return {convert<Vertex, W>(weights | hidden) & positive, ends_of<32>(side, u, v)};
+  static EdgeLanes between(Side side, Vertices u, Vertices v, Weights weights) {
+    return {convert<Vertex, W>(weights), ends_of<32>(side, u, v)};
   }
 
-  void erase(int lane) { put(lane, absent(), 0); }
+  void erase(Vertices u, Vertices v) { weight = select(u == v, broadcast<Vertex, W>(-1), weight); }
 
-  void put(int lane, const EdgeLanes& other, int other_lane) {
+  void erase(int lane) { weight[lane] = -1; }
+
+  void move(int lane, const EdgeLanes& other, int other_lane) {
     weight[lane] = other.weight[other_lane];
     ends[lane] = other.ends[other_lane];
   }
@@ -132,5 +152,6 @@ struct EdgeLanes<Real, W, false> {
 template <class Real, int W>
 inline EdgeLanes<Real, W, false> minimum(EdgeLanes<Real, W, false> a, EdgeLanes<Real, W, false> b) {
   const auto less = (a.weight < b.weight) | ((a.weight == b.weight) & (a.ends < b.ends));
-  return {select(less, a.weight, b.weight), select(less, a.ends, b.ends)};
+  const auto there = broadcast<std::int64_t, W>(-1) < a.weight;
+  return {select(less & there, a.weight, b.weight), select(less & there, a.ends, b.ends)};
 }

@@ -32,56 +32,89 @@ struct Tile {
   }
 };
 
-// Calls visit(i, j) for the tiles of the lower half and its diagonal, in an order that keeps a tile
-// and its mirror image in the cache, until it returns false; whether it never did.
-template <int T, class Visit>
-inline bool every_lower_tile(int whole, Visit visit) {
-  constexpr int block = 64;
-  for (int top = 0; top < whole; top += block)
-    for (int left = 0; left <= top; left += block)
-      for (int i = top; i < top + block && i < whole; i += T)
-        for (int j = left; j < left + block && j <= i; j += T)
-          if (!visit(i, j)) return false;
-  return true;
+// Calls visit(i, j) for the squares of the lower half, diagonal included, within rows [top, bottom)
+// and columns [left, right): the squares of the last side, grouped by those before it, so that a
+// tile and its mirror image stay in the cache.
+template <int side, int... finer, class Visit>
+inline void every_lower_square(int top, int bottom, int left, int right, Visit visit) {
+  for (int i = top; i < bottom; i += side)
+    for (int j = left; j < right && j <= i; j += side)
+      if constexpr (sizeof...(finer) == 0)
+        visit(i, j);
+      else
+        every_lower_square<finer...>(i, i + side < bottom ? i + side : bottom, j,
+                                     j + side < right ? j + side : right, visit);
 }
+
+// What a comparison of mirror images found so far, for every lane.
+template <class Real>
+struct Comparison {
+  static constexpr int T = Tile<Real>::T;
+  using Unsigned = std::make_unsigned_t<Key<Real>>;
+  using Row = Vec<Unsigned, T>;
+  Row differs = broadcast<Unsigned, T>(0), largest = differs;
+
+  // lower and upper are corners of the tiles (i, j) and (j, i).
+  void meet(const Real* lower, std::size_t stride, const Real* upper, std::size_t upper_stride,
+            bool on_diagonal) {
+    Tile<Real> a, b;
+    a.load_from(lower, stride);
+    b.load_from(upper, upper_stride);
+    if (on_diagonal)
+      for (int k = 0; k < T; ++k) a.row[k][k] = b.row[k][k] = 0;
+    b.transpose();
+    for (int k = 0; k < T; ++k) {
+      const Row key = bits<Row>(a.row[k]);
+      differs = differs | (key ^ bits<Row>(b.row[k]));
+      largest = maximum(key, largest);
+    }
+  }
+
+  // Below infinity as unsigned numbers are the keys of neither negative numbers nor NaN.
+  bool found_no_fault() const {
+    bool fault = false;
+    for (int k = 0; k < T; ++k)
+      fault |= differs[k] != 0 || largest[k] > Unsigned(Order<Real>::infinity);
+    return !fault;
+  }
+};
 
 // Whether the matrix is its own matrix of keys, entries (i, j) and (j, i) alike: nothing negative
 // (-0.0 included) and no NaN. The diagonal does not matter.
+//
+// Of a matrix beyond the core's cache, a block of the upper half is copied before the lower half is
+// compared with it: rows a power of two apart would share a few sets of the cache, and the second
+// half of a line be gone before it is read.
 template <class Real>
-bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n) {
-  constexpr int T = Tile<Real>::T;
-  using Unsigned = std::make_unsigned_t<Key<Real>>;
-  using Row = Vec<Unsigned, T>;
-  constexpr Key<Real> infinity = Order<Real>::infinity;
-  // Added to a key, this reaches the sign bit if the key is above infinity.
-  constexpr Unsigned to_sign = Unsigned(std::numeric_limits<Key<Real>>::max() - infinity);
-  const Row past_infinity = broadcast<Unsigned, T>(to_sign);
-  Row differs = broadcast<Unsigned, T>(0), negative = differs;
+bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scratch& scratch) {
+  constexpr int T = Tile<Real>::T, block = 128, padded = block + T;
   const int whole = n / T * T;
-  const bool tiles = every_lower_tile<T>(whole, [&](int i, int j) {
-    Tile<Real> lower, upper;
-    lower.load_from(matrix + std::size_t(i) * stride + j, stride);
-    upper.load_from(matrix + std::size_t(j) * stride + i, stride);
-    if (i == j)
-      for (int k = 0; k < T; ++k) lower.row[k][k] = upper.row[k][k] = 0;
-    upper.transpose();
-    for (int k = 0; k < T; ++k) {
-      const Row key = bits<Row>(lower.row[k]);
-      differs = differs | (key ^ bits<Row>(upper.row[k]));
-      negative = negative | key | (key + past_infinity);
-    }
-    if (i != j) return true;
-    bool fault = false;  // looked for once in a row of tiles
-    for (int k = 0; k < T; ++k) fault |= differs[k] != 0 || Key<Real>(negative[k]) < 0;
-    return !fault;
-  });
-  if (!tiles) return false;
+  Comparison<Real> comparison;
+  const auto at = [=](int i, int j) { return matrix + std::size_t(i) * stride + j; };
+  if (std::size_t(n) * stride * sizeof(Real) <= fast_cache / 2) {
+    every_lower_square<64, 16, T>(0, whole, 0, whole, [&](int i, int j) {
+      comparison.meet(at(i, j), stride, at(j, i), stride, i == j);
+    });
+  } else {
+    Real* copy = scratch.take<Real>(std::size_t(block) * padded);
+    every_lower_square<block>(0, whole, 0, whole, [&](int top, int left) {
+      const int bottom = top + block < whole ? top + block : whole;
+      const int right = left + block < bottom ? left + block : bottom;
+      for (int j = left; j < right; ++j)
+        std::copy_n(at(j, top), bottom - top, copy + (j - left) * padded);
+      every_lower_square<T>(top, bottom, left, right, [&](int i, int j) {
+        const Real* upper = copy + (j - left) * padded + (i - top);
+        comparison.meet(at(i, j), stride, upper, padded, i == j);
+      });
+    });
+  }
+  if (!comparison.found_no_fault()) return false;
   for (int i = whole; i < n; ++i)
     for (int j = 0; j < i; ++j) {
       Key<Real> lower, upper;
       std::memcpy(&lower, matrix + std::size_t(i) * stride + j, sizeof lower);
       std::memcpy(&upper, matrix + std::size_t(j) * stride + i, sizeof upper);
-      if (lower != upper || lower < 0 || lower > infinity) return false;
+      if (lower != upper || lower < 0 || lower > Order<Real>::infinity) return false;
     }
   return true;
 }
@@ -95,7 +128,7 @@ void mirror(Real* keys, std::size_t stride, int n) {
     std::memcpy(keys + std::size_t(i) * stride + j, keys + std::size_t(j) * stride + i,
                 sizeof(Real));
   };
-  every_lower_tile<T>(whole, [&](int i, int j) {
+  every_lower_square<64, T>(0, whole, 0, whole, [&](int i, int j) {
     if (i == j) {
       for (int k = 1; k < T; ++k)
         for (int l = 0; l < k; ++l) one(i + k, i + l);
@@ -105,7 +138,6 @@ void mirror(Real* keys, std::size_t stride, int n) {
       tile.transpose();
       for (int k = 0; k < T; ++k) store(keys + std::size_t(i + k) * stride + j, tile.row[k]);
     }
-    return true;
   });
   for (int i = whole; i < n; ++i)
     for (int j = 0; j < i; ++j) one(i, j);

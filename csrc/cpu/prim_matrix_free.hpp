@@ -26,7 +26,10 @@ struct Remaining {
       frontier[b] = Lanes::absent();
     }
     for (std::size_t s = 0; s < blocks * W; ++s) {
-      if (s < std::size_t(n)) slot_of[s] = int(s);
+      if (s < std::size_t(n))
+        slot_of[s] = int(s);
+      else
+        frontier[s / W].erase(int(s % W));
       for (int k = 0; k < d; ++k)
         at(int(s), k) = s < std::size_t(n) ? points[s * std::size_t(d) + std::size_t(k)] : Real(0);
     }
@@ -48,7 +51,7 @@ struct Remaining {
     if (slot != last) {
       const Vertex moved = vertices[last / W][last % W];
       vertices[slot / W][slot % W] = moved;
-      frontier[slot / W].put(slot % W, frontier[last / W], last % W);
+      frontier[slot / W].move(slot % W, frontier[last / W], last % W);
       slot_of[moved] = slot;
     }
     frontier[last / W].erase(last % W);
@@ -69,16 +72,15 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
     remaining.remove(newest, point);
     const auto v = broadcast<Vertex, W>(Vertex(newest));
     Lanes best = Lanes::absent();
-    const auto meet = [&](int block, Lengths lengths, Weights hidden) {
+    const auto meet = [&](int block, Lengths lengths) {
       Lanes& mine = remaining.frontier[block];
       const Weights weights = length_keys<Real, W>(lengths);
-      mine = minimum(Lanes::between(Either(), remaining.vertices[block], v, weights, hidden), mine);
+      mine = minimum(Lanes::between(Either(), remaining.vertices[block], v, weights), mine);
       best = minimum(mine, best);
     };
-    const auto none = broadcast<Key<Real>, W>(0);
-    const int full = remaining.count / W;
+    const int blocks = (remaining.count + W - 1) / W;
     int block = 0;
-    for (; block + together <= full; block += together) {
+    for (; block + together <= blocks; block += together) {
       const Real* x = remaining.coordinates + std::size_t(block) * std::size_t(d) * W;
       Lengths sum[together] = {};
       for (int k = 0; k < d; ++k) {
@@ -88,17 +90,15 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
           sum[t] = Metric::template add<Real, W>(sum[t], q - p);
         }
       }
-      for (int t = 0; t < together; ++t) meet(block + t, sum[t], none);
+      for (int t = 0; t < together; ++t) meet(block + t, sum[t]);
     }
-    for (; block * W < remaining.count; ++block) {
+    for (; block < blocks; ++block) {
       const Real* x = remaining.coordinates + std::size_t(block) * std::size_t(d) * W;
       Lengths sum = {};
       for (int k = 0; k < d; ++k)
         sum = Metric::template add<Real, W>(
             sum, load<Real, W>(x + std::size_t(k) * W) - broadcast<Real, W>(point[k]));
-      const auto slot = count_up<Key<Real>, W>(Key<Real>(block * W));
-      const auto end = broadcast<Key<Real>, W>(Key<Real>(remaining.count));
-      meet(block, sum, select(slot < end, none, broadcast<Key<Real>, W>(-1)));
+      meet(block, sum);
     }
     tree[step] = best.smallest();
     newest = int(smaller(tree[step].ends));
