@@ -58,9 +58,10 @@ def run(runs: Path, name: str) -> str:
     paired = pd.read_csv(folder / "paired.csv").set_index(["pooling", "metric"])
     versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
     seen = results.drop_duplicates(["run", "fold"])[["train_bags", "test_bags"]].mean()
+    runs_of = f"{config['runs']} run{'s' if config['runs'] > 1 else ''}"
     said = (
-        f"Seed {config['seed']}; {config['folds']} folds × {config['runs']} run{'s' if config['runs'] > 1 else ''} = {len(results)} "
-        f"trials of {config['epochs']} epochs, {seen['train_bags']:.0f} bags in training and "
+        f"Seed {config['seed']}; {config['folds']} folds × {runs_of} = {len(results)} trials "
+        f"of {config['epochs']} epochs, {seen['train_bags']:.0f} bags in training and "
         f"{seen['test_bags']:.0f} in test; λ = {config['lam']:g}, convention "
         f"`{config['convention']}`, A^X on {record['space']} (scale `{config['scale']}`). "
         f"{minutes(record['seconds'])} with `--jobs {config['jobs']}` on {record['machine']}; "
