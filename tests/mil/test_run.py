@@ -155,7 +155,7 @@ def test_other_options_in_the_same_folder_are_refused(
 ) -> None:
     assert command(main, arguments(data, out, "--lam", "1.0")) == 2
     said = capsys.readouterr().err
-    assert "--lam 0.005, not 1.0" in said
+    assert "--lam 5e-05, not 1.0" in said
     assert "Traceback" not in said
 
 
@@ -296,6 +296,7 @@ def test_presets() -> None:
     assert (paper.input_size, paper.anomaly, paper.latent) == (64, "paper", 500)
     default, _ = parse("x", "", [])
     assert len(default.pooling) * len(default.topology) * default.folds * default.runs == 24
+    assert default.lam == 5e-5  # chosen on validation folds, see docs/results.md
     smoke, _ = parse("x", "", ["--preset", "smoke"])
     assert len(smoke.pooling) * len(smoke.topology) == 8
 
