@@ -1,7 +1,7 @@
 """How topology changes gradients and pooled vectors: `python tools/gradients.py RUN`.
 
-Reads the final checkpoints of a run, and for each pooling and arm prints a row of a Markdown table,
-medians over the test bags of all its trials:
+Reads the final checkpoints of a run, and for each pooling and arm prints a row of a Markdown table
+(and keeps it as gradients.md in the run's folder), medians over the test bags of all its trials:
 
 - the norm of the gradient of the classification loss (L_MIL) for the encoder's parameters, that of
   λ·L_topo (also where topology was not trained), and their ratio;
@@ -20,22 +20,22 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor
 
+from mil_rbc.files import write_whole
 from mil_rbc.store import load_cohort
-from mil_rbc.tables import gather
+from mil_rbc.tables import ARMS, gather
 from mil_rbc.topology import Regularizer, input_space, points_of
 from mil_rbc.training import load_model
 from mil_rbc.trial import Trial
 
 
 def main(folder: Path) -> None:
-    """Print the table."""
+    """Write and print the table."""
     config = yaml.safe_load((folder / "config.yaml").read_text())
     cohort = load_cohort(folder / "cohort.npz")
     number = {bag.bag: i for i, bag in enumerate(cohort.bags)}
     regularizer = Regularizer(config["convention"])
-    print("| pooling | topology | ‖∇L_MIL‖ | ‖∇λ·L_topo‖ | ratio | norm of the mean pooled vector "
-          "| distance of a bag from it | of the norm |")  # fmt: skip
-    print("|---" * 8 + "|")
+    lines = ["| pooling | topology | ‖∇L_MIL‖ | ‖∇λ·L_topo‖ | ratio | norm of the mean pooled "
+             "vector | distance of a bag from it | of the norm |", "|---" * 8 + "|"]  # fmt: skip
     for pooling in config["pooling"]:
         for arm in config["topology"]:
             rows: list[list[float]] = []
@@ -64,7 +64,9 @@ def main(folder: Path) -> None:
                      for v in (mil_norm, topo_norm, topo_norm / np.maximum(mil_norm, 1e-12),
                                centre_norm, away)]  # fmt: skip
             share = f"{100 * np.median(away / centre_norm):.0f} %"
-            print("| " + " | ".join([pooling, arm, *cells, share]) + " |", flush=True)
+            lines.append("| " + " | ".join([pooling, ARMS[arm], *cells, share]) + " |")
+    write_whole(folder / "gradients.md", "\n".join(lines) + "\n")
+    print((folder / "gradients.md").read_text())
 
 
 def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> float:

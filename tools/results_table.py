@@ -5,6 +5,7 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- run: rendered -->       command, settings and table of the run in RUNS/rendered
     <!-- sweep: sweep-lam -->    table of the sweep in RUNS/sweep-lam
     <!-- curve: mnist -->        differences along a sweep that was read from test folds
+    <!-- gradients: rendered -->  what tools/gradients.py printed into RUNS/rendered/gradients.md
     <!-- summary: a b c -->      differences of several runs side by side
     <!-- /table -->
 
@@ -24,7 +25,9 @@ import yaml
 from mil_rbc.tables import ARMS, PAPER, percent
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
-MARK = re.compile(r"(<!-- (run|sweep|curve|summary): ([^>]*?) -->\n).*?(<!-- /table -->)", re.S)
+MARK = re.compile(
+    r"(<!-- (run|sweep|curve|gradients|summary): ([^>]*?) -->\n).*?(<!-- /table -->)", re.S
+)
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -91,17 +94,21 @@ def run(runs: Path, name: str) -> str:
 def sweep(runs: Path, name: str) -> str:
     """What a sweep read from inner validation folds."""
     found = pd.read_csv(runs / name / "sweep.csv")
-    fixed = ["pooling", "topology", "trials"]
     axes = list(found.columns[: list(found.columns).index("pooling")])
     head = ["pooling", *axes, "validation cross-entropy", "validation accuracy",
             "λ·L_topo / L_class"]  # fmt: skip
     rows = []
     for row in found.sort_values(["pooling", *axes]).to_dict("records"):
-        assert {*fixed} <= {*row}
         loss = f"{row['L_MIL_validation_mean']:.3f} ± {row['L_MIL_validation_std']:.2f}"
         accuracy = percent(row["accuracy_validation_mean"], row["accuracy_validation_std"])
         axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
         rows.append([row["pooling"], *axis, loss, accuracy, f"{row['topo_to_class']:.2g}"])
+    if found["pooling"].nunique() > 1:
+        for row in found.groupby(axes, sort=False).mean(numeric_only=True).reset_index().iloc:
+            axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
+            rows.append(["*mean*", *axis, f"{row['L_MIL_validation_mean']:.3f}",
+                         percent(row["accuracy_validation_mean"], float("nan")),
+                         f"{row['topo_to_class']:.2g}"])  # fmt: skip
     return table(head, rows) + "\n"
 
 
@@ -123,6 +130,11 @@ def curve(runs: Path, name: str) -> str:
     rows.sort(key=lambda r: (r[0], float(r[1])))
     return table(["pooling", axis.split(".")[-1], "accuracy, without", "with", "difference", "p",
                   "AUROC, without", "with", "difference", "p"], rows) + "\n"  # fmt: skip
+
+
+def gradients(runs: Path, name: str) -> str:
+    """The table of `tools/gradients.py`."""
+    return (runs / name / "gradients.md").read_text()
 
 
 def summary(runs: Path, names: str) -> str:
@@ -150,8 +162,10 @@ def summary(runs: Path, names: str) -> str:
 
 def main(page: Path, runs: Path) -> None:
     """Fill in every mark of `page` whose run lies in `runs`."""
-    makers = {"run": run, "sweep": sweep, "curve": curve, "summary": summary}
-    needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv"}
+    makers = {"run": run, "sweep": sweep, "curve": curve, "gradients": gradients,
+              "summary": summary}  # fmt: skip
+    needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv",
+             "gradients": "gradients.md"}  # fmt: skip
 
     def fill(found: re.Match[str]) -> str:
         kind, name = found[2], found[3]
