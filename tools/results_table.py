@@ -6,6 +6,8 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- sweep: sweep-lam -->    table of the sweep in RUNS/sweep-lam
     <!-- curve: mnist -->        differences along a sweep that was read from test folds
     <!-- gradients: rendered -->  what tools/gradients.py printed into RUNS/rendered/gradients.md
+    <!-- cells: rendered -->      scores of single cells against their labels (Fig. 4 as numbers)
+    <!-- speed: rendered -->      seconds of an epoch with and without topology
     <!-- summary: a b c -->      differences of several runs side by side
     <!-- /table -->
 
@@ -26,7 +28,8 @@ from mil_rbc.tables import ARMS, PAPER, percent
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
 MARK = re.compile(
-    r"(<!-- (run|sweep|curve|gradients|summary): ([^>]*?) -->\n).*?(<!-- /table -->)", re.S
+    r"(<!-- (run|sweep|curve|gradients|cells|speed|summary): ([^>]*?) -->\n).*?(<!-- /table -->)",
+    re.S,
 )
 
 
@@ -96,18 +99,26 @@ def sweep(runs: Path, name: str) -> str:
     found = pd.read_csv(runs / name / "sweep.csv")
     axes = list(found.columns[: list(found.columns).index("pooling")])
     head = ["pooling", *axes, "validation cross-entropy", "validation accuracy",
-            "λ·L_topo / L_class"]  # fmt: skip
+            "training cross-entropy, last epoch", "λ·L_topo / L_class"]  # fmt: skip
+    trained = {}
+    for config in (runs / name).glob("*/config.yaml"):
+        values = yaml.safe_load(config.read_text())
+        for pooling in values["pooling"]:
+            last = [pd.read_csv(m)["L_MIL"].iloc[-1]
+                    for m in config.parent.glob(f"trials/{pooling}-*/metrics.csv")]  # fmt: skip
+            trained[(pooling, *(values[a] for a in axes))] = sum(last) / len(last)
     rows = []
     for row in found.sort_values(["pooling", *axes]).to_dict("records"):
         loss = f"{row['L_MIL_validation_mean']:.3f} ± {row['L_MIL_validation_std']:.2f}"
         accuracy = percent(row["accuracy_validation_mean"], row["accuracy_validation_std"])
         axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
-        rows.append([row["pooling"], *axis, loss, accuracy, f"{row['topo_to_class']:.2g}"])
+        fitted = f"{trained[(row['pooling'], *(row[a] for a in axes))]:.3f}"
+        rows.append([row["pooling"], *axis, loss, accuracy, fitted, f"{row['topo_to_class']:.2g}"])
     if found["pooling"].nunique() > 1:
         for row in found.groupby(axes, sort=False).mean(numeric_only=True).reset_index().iloc:
             axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
             rows.append(["*mean*", *axis, f"{row['L_MIL_validation_mean']:.3f}",
-                         percent(row["accuracy_validation_mean"], float("nan")),
+                         percent(row["accuracy_validation_mean"], float("nan")), "",
                          f"{row['topo_to_class']:.2g}"])  # fmt: skip
     return table(head, rows) + "\n"
 
@@ -137,6 +148,35 @@ def gradients(runs: Path, name: str) -> str:
     return (runs / name / "gradients.md").read_text()
 
 
+def cells(runs: Path, name: str) -> str:
+    """Fig. 4 as numbers: how well the scores tell anomalous cells from normal ones."""
+    found = pd.read_csv(runs / name / "explanations.csv")
+    found = found[found["of"] == "cells"].sort_values(["score", "pooling", "topology"])
+    each = pd.read_csv(runs / name / "instances.csv")
+    normal = each[each["anomalous"] == 0].groupby(["pooling", "topology"])["anomaly_score"].median()
+    rows = []
+    for r in found.to_dict("records"):
+        typical = normal[r["pooling"], r["topology"]] if r["score"] == "anomaly_score" else None
+        rows.append([r["pooling"], str(r["score"]).replace("_", " "), ARMS[r["topology"]],
+                     f"{r['auroc']:.2f}", f"{r['spread']:.2f}",
+                     "–" if typical is None else f"{typical:.1f}"])  # fmt: skip
+    return table(["pooling", "score", "topology", "AUROC", "spread among anomalous cells",
+                  "median score of normal cells"], rows) + "\n"  # fmt: skip
+
+
+def speed(runs: Path, name: str) -> str:
+    """Median seconds of an epoch, and the median ratio over pairs of trials."""
+    found = pd.read_csv(runs / name / "results.csv")
+    pairs = found.pivot(index=["pooling", "fold", "run"], columns="topology",
+                        values="epoch_seconds")  # fmt: skip
+    pairs["ratio"] = pairs["on"] / pairs["off"]
+    by = pairs.groupby("pooling", sort=False).median()
+    by.loc["all"] = pairs.median()
+    rows = [[str(pooling), f"{r['off']:.2f} s", f"{r['on']:.2f} s", f"{r['ratio']:.2f}×"]
+            for pooling, r in by.iterrows()]  # fmt: skip
+    return table(["pooling", "an epoch without", "with", "ratio"], rows) + "\n"
+
+
 def summary(runs: Path, names: str) -> str:
     """Differences in accuracy and AUROC of several runs, the paper's first."""
     poolings = list(dict.fromkeys(pooling for pooling, _ in PAPER))
@@ -163,9 +203,10 @@ def summary(runs: Path, names: str) -> str:
 def main(page: Path, runs: Path) -> None:
     """Fill in every mark of `page` whose run lies in `runs`."""
     makers = {"run": run, "sweep": sweep, "curve": curve, "gradients": gradients,
-              "summary": summary}  # fmt: skip
+              "cells": cells, "speed": speed, "summary": summary}  # fmt: skip
     needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv",
-             "gradients": "gradients.md"}  # fmt: skip
+             "gradients": "gradients.md", "cells": "explanations.csv",
+             "speed": "results.csv"}  # fmt: skip
 
     def fill(found: re.Match[str]) -> str:
         kind, name = found[2], found[3]
