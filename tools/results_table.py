@@ -106,13 +106,15 @@ def sweep(runs: Path, name: str) -> str:
         for pooling in values["pooling"]:
             last = [pd.read_csv(m)["L_MIL"].iloc[-1]
                     for m in config.parent.glob(f"trials/{pooling}-*/metrics.csv")]  # fmt: skip
-            trained[(pooling, *(values[a] for a in axes))] = sum(last) / len(last)
+            trained[tuple({**values, "pooling": pooling}[a] for a in ["pooling", *axes])] = sum(
+                last
+            ) / len(last)
     rows = []
     for row in found.sort_values(["pooling", *axes]).to_dict("records"):
         loss = f"{row['L_MIL_validation_mean']:.3f} ± {row['L_MIL_validation_std']:.2f}"
         accuracy = percent(row["accuracy_validation_mean"], row["accuracy_validation_std"])
         axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
-        fitted = f"{trained[(row['pooling'], *(row[a] for a in axes))]:.3f}"
+        fitted = f"{trained[tuple(row[a] for a in ['pooling', *axes])]:.3f}"
         rows.append([row["pooling"], *axis, loss, accuracy, fitted, f"{row['topo_to_class']:.2g}"])
     if found["pooling"].nunique() > 1:
         for row in found.groupby(axes, sort=False).mean(numeric_only=True).reset_index().iloc:
