@@ -91,7 +91,8 @@ def run(runs: Path, name: str) -> str:
         rows.append([pooling, *cells, f"{on['topo_to_class'].mean():.2g}"])
     geometry = table(["pooling", "matched pairs, without", "with", "Spearman A^X, A^Z, without",
                       "with", "λ·L_topo / L_class, last epoch"], rows)  # fmt: skip
-    return f"```console\n{record['command']}\n```\n\n{said}\n\n{main}\n\n{geometry}\n"
+    command = re.sub(r"--data \S*?([^/ ]+)(?= |$)", r"--data PATH/\1", record["command"])
+    return f"```console\n{command}\n```\n\n{said}\n\n{main}\n\n{geometry}\n"
 
 
 def sweep(runs: Path, name: str) -> str:
