@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <limits>
 
-#include "../distance.hpp"
 #include "../order.hpp"
 #include "kernels.hpp"
 #include "scratch.hpp"
@@ -41,6 +40,13 @@ void prim_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
                                                                       tree);
 }
 
+template <class Real>
+double length(const Real* points, int d, Endpoints ends, Metric metric) {
+  const std::size_t depth = std::size_t(d);
+  return instruction_set().kernels<Real>().length(points + smaller(ends) * depth,
+                                                  points + larger(ends) * depth, depth, metric);
+}
+
 // Lengths below this are squares that lost digits to the subnormal numbers (0 is told apart by
 // comparing the points).
 template <class Real>
@@ -58,9 +64,7 @@ bool measure(const Real* points, int d, Metric metric, const Edge<Kernel>* found
   bool out_of_range = false;
   for (int k = 0; k < count; ++k) {
     const Endpoints ends = found[k].ends;
-    const std::size_t depth = std::size_t(d);
-    const double exact =
-        length(points + smaller(ends) * depth, points + larger(ends) * depth, depth, metric);
+    const double exact = length(points, d, ends, metric);
     const bool finite = exact <= std::numeric_limits<double>::max();
     const bool overflowed = found[k].weight >= Order<Kernel>::infinity && finite;
     out_of_range |= overflowed || (squared && exact > 0 && exact < least_length<Kernel>());
@@ -75,7 +79,7 @@ template <class Real>
 bool normalise(const Real* points, int n, int d, double* unit) {
   for (int i = 0; i < n; ++i) {
     const Real* x = points + std::size_t(i) * std::size_t(d);
-    const double size = norm(x, std::size_t(d));
+    const double size = instruction_set().kernels<Real>().norm(x, std::size_t(d));
     if (!(size > 1e-150 && size < 1e150)) return false;
     for (int k = 0; k < d; ++k) *unit++ = x[k] / size;
   }
@@ -104,8 +108,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
     if (!measure(points, d, metric, found, count, tree)) return sort_edges(tree, count, scratch);
   }
   const auto weight = [=](int i, int j) {
-    const std::size_t depth = std::size_t(d);
-    return length(points + std::size_t(i) * depth, points + std::size_t(j) * depth, depth, metric);
+    return length(points, d, endpoints(std::uint32_t(i), std::uint32_t(j)), metric);
   };
   prim_textbook<double>(n, weight, scratch, found);
   measure(points, d, metric, found, count, tree);
@@ -131,22 +134,16 @@ template <class Real>
 bool trustworthy(const Farthest<Real>& found, const Real* points, int d, Metric metric) {
   if (found.infinite || metric == Metric::cosine) return false;
   if (found.key == 0) return true;
-  const std::size_t depth = std::size_t(d);
-  const Real *x = points + smaller(found.ends) * depth, *y = points + larger(found.ends) * depth;
-  return length(x, y, depth, metric) > least_length<Real>();
+  return length(points, d, found.ends, metric) > least_length<Real>();
 }
 
 // The same for points; where the kernel's arithmetic may have left its range, pair by pair.
 template <class Real>
 Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch) {
-  const std::size_t depth = std::size_t(d);
-  const auto measured = [&](Endpoints e) {
-    return length(points + smaller(e) * depth, points + larger(e) * depth, depth, metric);
-  };
   if (n < 2) return ~Endpoints(0);
   Farthest<double> best;
   if (metric == Metric::cosine) {
-    double* unit = scratch.take<double>(std::size_t(n) * depth);
+    double* unit = scratch.take<double>(std::size_t(n) * std::size_t(d));
     if (normalise(points, n, d, unit)) {
       best = instruction_set().for_double.farthest(unit, n, d, Metric::euclidean, scratch);
       return best.ends;
@@ -160,7 +157,7 @@ Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Sc
   for (int i = 0; i < n; ++i)
     for (int j = i + 1; j < n; ++j) {
       const Endpoints ends = endpoints(std::uint32_t(i), std::uint32_t(j));
-      const Key<double> key = key_of(measured(ends));
+      const Key<double> key = key_of(length(points, d, ends, metric));
       if (key != Order<double>::infinity) best.offer(key, ends);
     }
   return best.ends;

@@ -8,7 +8,6 @@
 
 #include "../kruskal.hpp"
 #include "bag.hpp"
-#include "gradient.hpp"
 #include "pool.hpp"
 
 namespace torchtopo {
@@ -130,6 +129,7 @@ template <class Real>
 void pair_lengths(const Real* points, std::int64_t d, Metric metric, const Bags& bags,
                   const std::int64_t* pairs, std::int64_t m, Real* lengths, int threads) {
   const int workers = threads_for(double(bags.count) * double(m) * double(d) / 4, threads);
+  const auto length = instruction_set().kernels<Real>().length;
   for_each_bag(bags.count, workers, [&](Scratch&, std::int64_t b) {
     const Real* bag = points + b * bags.n * d;
     for (std::int64_t k = b * m; k < (b + 1) * m; ++k) {
@@ -146,6 +146,7 @@ void pair_pulls(const Real* points, std::int64_t d, Metric metric, const Bags& b
                 const std::int64_t* pairs, std::int64_t m, const Real* pulls, Real* gradient,
                 int threads) {
   const int workers = threads_for(double(bags.count) * double(m) * double(d) / 2, threads);
+  const auto pull_ends = instruction_set().kernels<Real>().pull_ends;
   for_each_bag(bags.count, workers, [&](Scratch&, std::int64_t b) {
     const Real* bag = points + b * bags.n * d;
     Real* out = gradient + b * bags.n * d;

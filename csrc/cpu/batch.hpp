@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "../distance.hpp"
+#include "../metric.hpp"
 
 namespace torchtopo {
 

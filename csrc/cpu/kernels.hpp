@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "../distance.hpp"
+#include "../metric.hpp"
 #include "../order.hpp"
 #include "scratch.hpp"
 
@@ -45,6 +45,12 @@ struct Kernels {
   // Both at once, for little more than the tree: they need the same distances.
   Farthest<Real> (*prim_tiled_and_farthest)(const Real* points, int n, int d, Metric, Scratch&,
                                             Edge<Real>* tree);
+  // Of one edge or point, in double.
+  double (*length)(const Real* x, const Real* y, std::size_t d, Metric);
+  double (*norm)(const Real* x, std::size_t d);
+  // Adds the gradient of pull * length(x, y) to dx and dy.
+  void (*pull_ends)(const Real* x, const Real* y, std::size_t d, Metric, double pull, Real* dx,
+                    Real* dy);
 };
 
 struct InstructionSet {

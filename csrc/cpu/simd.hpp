@@ -52,6 +52,7 @@ struct Vec {
 TORCHTOPO_LANEWISE(+)
 TORCHTOPO_LANEWISE(-)
 TORCHTOPO_LANEWISE(*)
+TORCHTOPO_LANEWISE(/)
 TORCHTOPO_LANEWISE(&)
 TORCHTOPO_LANEWISE(|)
 TORCHTOPO_LANEWISE(^)
@@ -147,4 +148,13 @@ inline Vec<T, W> count_up(T from, std::integer_sequence<int, I...>) {
 template <class T, int W>
 inline Vec<T, W> count_up(T from) {
   return count_up<T, W>(from, std::make_integer_sequence<int, W>());
+}
+// Written out, for GCC makes one instruction of it, but several of __builtin_convertvector.
+template <class To, class From, int... I>
+inline Vec<To, int(sizeof...(I))> widen(const From* from, std::integer_sequence<int, I...>) {
+  return Vec<To, int(sizeof...(I))>{To(from[I])...};
+}
+template <class To, int W, class From>
+inline Vec<To, W> widen(const From* from) {
+  return widen<To>(from, std::make_integer_sequence<int, W>());
 }

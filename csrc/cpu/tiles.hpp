@@ -6,9 +6,9 @@
 // |y|^2 - 2xy loses every digit for a cloud far from the origin.
 
 template <class Metric, class Real, int W, int R, int V>
-inline void add_tile(const Real* const (&rows)[R], const Real* panel, int from, int to,
+inline void add_tile(const Real* const (&rows)[R], const Real* panel, int depth,
                      Vec<Real, W> (&sum)[R][V]) {
-  for (int k = from; k < to; ++k) {
+  for (int k = 0; k < depth; ++k) {
     Vec<Real, W> column[V];
     for (int c = 0; c < V; ++c) column[c] = load<Real, W>(panel + (std::size_t(k) * V + c) * W);
 #pragma GCC unroll 8
@@ -21,49 +21,80 @@ inline void add_tile(const Real* const (&rows)[R], const Real* panel, int from, 
   }
 }
 
-// out[i * stride + c] = key of the distance of points i and left + c, for i <= left + c and more,
-// c < V * W. The depth is summed in blocks that, with a panel of V * W points, stay in the
-// first-level cache; the blocks also keep the rounding error of a float32 sum that of `deep` terms,
-// whatever D is.
-template <class Metric, class Real, int W, int R, int V>
-void distance_strip(const Real* points, int n, int d, int left, Real* panel, Real* out,
-                    std::size_t stride) {
-  constexpr int C = V * W, deep = 256;
-  const auto point = [&](int i) {
-    return points + std::size_t(i < n ? i : n - 1) * std::size_t(d);
-  };
-  for (int c = 0; c < C; ++c) {
-    const Real* x = point(left + c);
-    for (int k = 0; k < d; ++k) panel[std::size_t(k) * C + std::size_t(c)] = x[k];
+// Row i of a cloud; past the end the last one, whose distances nobody reads.
+template <class Real>
+inline const Real* row_of(const Real* points, int n, int d, int i) {
+  return points + std::size_t(i < n ? i : n - 1) * std::size_t(d);
+}
+
+// The depth is summed in blocks of so many coordinates. A panel's block stays in the first-level
+// cache, and the rounding error of a float32 sum is that of so many terms, whatever D is.
+constexpr int deep = 256;
+
+// Coordinates from `from` on, at most `deep`, of C points from left on: panel[k * C + c].
+template <int C, class Real>
+inline void pack_panel(const Real* points, int n, int d, int left, int from, Real* panel) {
+  constexpr int T = Tile<Real>::T;
+  const int depth = d - from < deep ? d - from : deep;
+  for (int c = 0; c < C; c += T) {
+    const Real* x[T];
+    for (int t = 0; t < T; ++t) x[t] = row_of(points, n, d, left + c + t) + from;
+    int k = 0;
+    for (; k + T <= depth; k += T) {
+      Tile<Real> tile;
+      for (int t = 0; t < T; ++t)
+        tile.row[t] = bits<typename Tile<Real>::Row>(load<Real, T>(x[t] + k));
+      tile.transpose();
+      for (int t = 0; t < T; ++t) store(panel + (k + t) * C + c, tile.row[t]);
+    }
+    for (; k < depth; ++k)
+      for (int t = 0; t < T; ++t) panel[k * C + c + t] = x[t][k];
   }
-  const int bottom = left + C < n ? left + C : n;
-  for (int from = 0; from < d; from += deep) {
-    const int to = from + deep < d ? from + deep : d;
-    for (int top = 0; top < bottom; top += R) {
-      const Real* x[R];
-      for (int r = 0; r < R; ++r) x[r] = point(top + r);
-      Vec<Real, W> sum[R][V] = {};
-      add_tile<Metric, Real, W, R, V>(x, panel, from, to, sum);
-      for (int r = 0; r < R && top + r < n; ++r) {
-        Real* row = out + std::size_t(top + r) * stride;
-        for (int c = 0; c < V; ++c) {
-          Vec<Real, W> total = sum[r][c];
-          if (from > 0) total = Metric::template join<Real, W>(load<Real, W>(row + c * W), total);
-          if (to == d) total = bits<Vec<Real, W>>(length_keys<Real, W>(total));
-          store(row + c * W, total);
-        }
+}
+
+// The block from coordinate `from` on of the distances of points i, top <= i < bottom, and
+// left + c, c < V * W, is joined to out[i * stride + c]; after the last block out holds keys.
+template <class Metric, class Real, int W, int R, int V>
+inline void distance_block(const Real* points, int n, int d, int top, int bottom, const Real* panel,
+                           int from, Real* out, std::size_t stride) {
+  const int to = from + deep < d ? from + deep : d;
+  for (int i = top; i < bottom; i += R) {
+    const Real* x[R];
+    for (int r = 0; r < R; ++r) x[r] = row_of(points, n, d, i + r) + from;
+    Vec<Real, W> sum[R][V] = {};
+    add_tile<Metric, Real, W, R, V>(x, panel, to - from, sum);
+    for (int r = 0; r < R && i + r < bottom; ++r) {
+      Real* row = out + std::size_t(i + r) * stride;
+      for (int c = 0; c < V; ++c) {
+        Vec<Real, W> total = sum[r][c];
+        if (from > 0) total = Metric::template join<Real, W>(load<Real, W>(row + c * W), total);
+        if (to == d) total = bits<Vec<Real, W>>(length_keys<Real, W>(total));
+        store(row + c * W, total);
       }
     }
   }
 }
 
-// The whole matrix of keys: rows[i * stride + j] for i <= j and more.
+// The whole matrix of keys: rows[i * stride + j] for i <= j and more. As many points as fit a
+// core's cache with a block of their depth meet all panels before the next points do.
 template <class Metric, class Real, int W, int R, int V>
 void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Real* rows,
                     std::size_t stride) {
-  Real* panel = scratch.take<Real>(std::size_t(d) * V * W);
-  for (int left = 0; left < n; left += V * W)
-    distance_strip<Metric, Real, W, R, V>(points, n, d, left, panel, rows + left, stride);
+  constexpr int C = V * W, together = int(fast_cache / 8) / (deep * int(sizeof(Real))) / R * R;
+  const std::size_t padded = std::size_t((n + C - 1) / C * C);
+  Real* panels = scratch.take<Real>(padded * std::size_t(d));
+  for (int top = 0; top < n; top += together)
+    for (int from = 0; from < d; from += deep) {
+      Real* block = panels + padded * std::size_t(from);
+      const int depth = d - from < deep ? d - from : deep;
+      for (int left = top / C * C; left < n; left += C) {
+        Real* panel = block + std::size_t(left) * std::size_t(depth);
+        if (top == 0) pack_panel<C>(points, n, d, left, from, panel);
+        const int bottom = std::min({top + together, left + C, n});
+        distance_block<Metric, Real, W, R, V>(points, n, d, top, bottom, panel, from, rows + left,
+                                              stride);
+      }
+    }
 }
 
 // Offers the keys of row i in the C columns from left on, those right of the diagonal.
@@ -94,12 +125,16 @@ Farthest<Real> farthest_of_keys(const Real* rows, std::size_t stride, int n) {
 template <class Metric, class Real, int W, int R, int V>
 Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch) {
   constexpr int C = V * W;
-  Real* panel = scratch.take<Real>(std::size_t(d) * C);
+  Real* panel = scratch.take<Real>(std::size_t(deep) * C);
   Real* strip = scratch.take<Real>(std::size_t(n) * C);
   Farthest<Real> best;
   for (int left = 0; left < n; left += C) {
-    distance_strip<Metric, Real, W, R, V>(points, n, d, left, panel, strip, std::size_t(C));
     const int bottom = left + C < n ? left + C : n;
+    for (int from = 0; from < d; from += deep) {
+      pack_panel<C>(points, n, d, left, from, panel);
+      distance_block<Metric, Real, W, R, V>(points, n, d, 0, bottom, panel, from, strip,
+                                            std::size_t(C));
+    }
     for (int i = 0; i < bottom; ++i) offer_keys<C>(strip + std::size_t(i) * C, i, left, n, best);
   }
   return best;

@@ -55,7 +55,7 @@ struct Chebyshev {
 };
 
 // Exact lengths, measured in double by a whole warp; every lane gets the result. The formulas are
-// those of ../distance.hpp.
+// those of ../cpu/edge.hpp.
 template <class Term, class Join>
 __device__ inline double warp_fold(std::int64_t d, Term term, Join join) {
   double folded = 0;

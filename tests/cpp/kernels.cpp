@@ -107,7 +107,7 @@ void check_points(std::mt19937& random, int n, int d) {
       std::vector<Real> matrix(std::size_t(n * n));
       for (int i = 0; i < n; ++i)
         for (int j = 0; j < n; ++j)
-          matrix[std::size_t(i * n + j)] = Real(length(
+          matrix[std::size_t(i * n + j)] = Real(instruction_set().template kernels<Real>().length(
               &points[std::size_t(i * d)], &points[std::size_t(j * d)], std::size_t(d), metric));
       const std::vector<Edge<Real>> tree = kruskal(matrix, n, n);
       std::vector<std::int64_t> pairs(std::size_t(2 * n));

@@ -1,0 +1,146 @@
+// One edge at a time, in double: the lengths that are returned for a tree's N-1 edges, and their
+// gradient.
+
+constexpr int in_a_vector = W<double>;
+using Doubles = Vec<double, in_a_vector>;
+
+template <class Join, int step, int... I>
+inline Doubles join_across(Doubles joined, Join join, std::integer_sequence<int, I...> lanes) {
+  if constexpr (step < in_a_vector) {
+    const auto other = shuffle(joined, joined, std::integer_sequence<int, (I ^ step)...>());
+    return join_across<Join, 2 * step>(join(joined, other), join, lanes);
+  }
+  return joined;
+}
+
+// Folds term(x_k, y_k) over k in chains, always the same ones, so that an edge has one length
+// wherever it is measured; there are as many as it takes to hide the latency of an addition. A term
+// of zeros must change nothing.
+template <class Real, class Term, class Join>
+inline double fold(const Real* x, const Real* y, std::size_t d, Term term, Join join) {
+  constexpr int vectors = 16 / in_a_vector;
+  Doubles chain[vectors] = {};
+  const auto meet = [&](const Real* a, const Real* b) {
+#pragma GCC unroll 8
+    for (int c = 0; c < vectors; ++c)
+      chain[c] = join(chain[c], term(widen<double, in_a_vector>(a + c * in_a_vector),
+                                     widen<double, in_a_vector>(b + c * in_a_vector)));
+  };
+  std::size_t k = 0;
+  for (; k + 16 <= d; k += 16) meet(x + k, y + k);
+  if (k < d) {
+    Real a[16] = {}, b[16] = {};
+    for (std::size_t l = 0; k + l < d; ++l) a[l] = x[k + l], b[l] = y[k + l];
+    meet(a, b);
+  }
+  for (int half = vectors / 2; half > 0; half /= 2)
+    for (int c = 0; c < half; ++c) chain[c] = join(chain[c], chain[c + half]);
+  return join_across<Join, 1>(chain[0], join, std::make_integer_sequence<int, in_a_vector>())[0];
+}
+
+inline Doubles absolute(Doubles x) {
+  constexpr std::int64_t sign_cleared = std::numeric_limits<std::int64_t>::max();
+  return magnitude(x, broadcast<std::int64_t, in_a_vector>(sign_cleared));
+}
+
+template <class Real, class Term>
+inline double sum(const Real* x, const Real* y, std::size_t d, Term term) {
+  return fold(x, y, d, term, [](Doubles a, Doubles b) { return a + b; });
+}
+
+template <class Real>
+inline double chebyshev(const Real* x, const Real* y, std::size_t d) {
+  // The bits of sizes compare as integers, with NaN the largest of all.
+  using Bits = Vec<std::int64_t, in_a_vector>;
+  return fold(
+      x, y, d, [](Doubles a, Doubles b) { return absolute(a - b); },
+      [](Doubles a, Doubles b) { return bits<Doubles>(maximum(bits<Bits>(a), bits<Bits>(b))); });
+}
+
+template <class Real>
+inline double euclidean(const Real* x, const Real* y, std::size_t d) {
+  const double square = sum(x, y, d, [](Doubles a, Doubles b) { return (a - b) * (a - b); });
+  if (square > 1e-270 && square < 1e300) return std::sqrt(square);
+  // The squares may have left the range of double where the length has not.
+  const double scale = chebyshev(x, y, d);
+  if (!(scale > 0 && scale <= std::numeric_limits<double>::max())) return scale;
+  const Doubles by = broadcast<double, in_a_vector>(scale);
+  return scale * std::sqrt(sum(x, y, d, [by](Doubles a, Doubles b) {
+           return (a - b) / by * ((a - b) / by);
+         }));
+}
+
+template <class Real>
+double norm(const Real* x, std::size_t d) {
+  return std::sqrt(sum(x, x, d, [](Doubles a, Doubles) { return a * a; }));
+}
+
+// 1 - cos as half the squared distance of the unit vectors, in which nothing cancels. The angle to
+// a zero vector has cosine 0, as torch.nn.functional.cosine_similarity has it.
+template <class Real>
+inline double cosine(const Real* x, const Real* y, std::size_t d) {
+  const double nx = norm(x, d), ny = norm(y, d);
+  if (nx == 0 || ny == 0) return nx != nx || ny != ny ? nx + ny : 1;
+  const auto by_nx = broadcast<double, in_a_vector>(nx), by_ny = broadcast<double, in_a_vector>(ny);
+  return 0.5 * sum(x, y, d, [=](Doubles a, Doubles b) {
+           return (a / by_nx - b / by_ny) * (a / by_nx - b / by_ny);
+         });
+}
+
+template <class Real>
+double length(const Real* x, const Real* y, std::size_t d, Metric metric) {
+  switch (metric) {
+    case Metric::manhattan:
+      return sum(x, y, d, [](Doubles a, Doubles b) { return absolute(a - b); });
+    case Metric::chebyshev:
+      return chebyshev(x, y, d);
+    case Metric::cosine:
+      return cosine(x, y, d);
+    default:
+      return euclidean(x, y, d);
+  }
+}
+
+// Adds step(x_k - y_k) to dx and takes it from dy.
+template <class Real, class Step>
+inline void pull_apart(const Real* x, const Real* y, std::size_t d, Real* dx, Real* dy, Step step) {
+#pragma GCC ivdep  // dx is dy only where x is y, whose length is 0 or NaN
+  for (std::size_t k = 0; k < d; ++k) {
+    const Real by = Real(step(double(x[k]) - double(y[k])));
+    dx[k] += by;
+    dy[k] -= by;
+  }
+}
+
+// Adds to dx and dy the gradient of pull * length(x, y): an edge pulls its two ends along the
+// gradient of its length. A length of zero or infinity pulls nowhere; NaN stays NaN.
+template <class Real>
+void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, double pull, Real* dx,
+               Real* dy) {
+  const double size = length(x, y, d, metric);
+  if (size == std::numeric_limits<double>::infinity()) return;
+  if (metric == Metric::cosine) {
+    const double nx = norm(x, d), ny = norm(y, d);
+    if (nx == 0 || ny == 0) return;
+    for (std::size_t k = 0; k < d; ++k) {
+      const double a = x[k] / nx, b = y[k] / ny;
+      dx[k] += Real(pull * ((a - b) - size * a) / nx);
+      dy[k] += Real(pull * ((b - a) - size * b) / ny);
+    }
+    return;
+  }
+  if (size == 0) return;
+  const auto sign = [](double t) { return t > 0 ? 1.0 : t < 0 ? -1.0 : t; };
+  if (metric == Metric::manhattan) {
+    pull_apart(x, y, d, dx, dy, [=](double t) { return pull * sign(t); });
+  } else if (metric == Metric::chebyshev) {
+    int largest = 0;  // the coordinates that attain the maximum share the pull
+    for (std::size_t k = 0; k < d; ++k) largest += std::fabs(double(x[k]) - double(y[k])) == size;
+    pull_apart(x, y, d, dx, dy,
+               [=](double t) { return std::fabs(t) < size ? 0.0 : pull / largest * sign(t); });
+  } else {
+    // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
+    const double lift = size < 1e-290 ? 0x1p600 : 1.0, scale = pull / (size * lift);
+    pull_apart(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
+  }
+}
