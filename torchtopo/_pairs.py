@@ -116,8 +116,7 @@ def vietoris_rips_generators(
     All are born at 0, so the elder rule decides by index: of two components that merge, the one
     whose smallest vertex is larger dies, and that vertex names it.
 
-    Args, errors:
-        as `vietoris_rips_pairs`.
+    Arguments and errors are those of `vietoris_rips_pairs`.
 
     Returns:
         `(*B, N-1, 3)` int64, rows (vertex, i, j); packed `(T-B, 3)`; -1 is padding.
@@ -150,8 +149,7 @@ def deaths(
     giotto-ph have it, not half of it. Zero-length bars are kept. A component that never merges
     (distances `+inf`) dies at infinity; a death that must use a NaN is NaN.
 
-    Args, errors:
-        as `vietoris_rips_pairs`.
+    Arguments and errors are those of `vietoris_rips_pairs`.
 
     Returns:
         `(*B, N-1)` in the dtype of the points (float32 for half types under autocast), in the unit
@@ -189,8 +187,7 @@ def persistence_diagram(
     The essential class, which is born at 0 and never dies, is left out, so every cloud has N-1
     rows.
 
-    Args, errors:
-        as `vietoris_rips_pairs`.
+    Arguments and errors are those of `vietoris_rips_pairs`.
 
     Returns:
         `(*B, N-1, 2)`, or packed `(T-B, 2)`, dtype and unit as `deaths`.
