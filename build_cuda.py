@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-# Turing to Blackwell, as in torch's own wheels (8.9 runs the code for 8.6, 12.1 that for 12.0, later
-# ones compile the PTX); what a version of nvcc cannot do is left out.
+# Turing to Blackwell, as in torch's own wheels: 8.9 runs the code for 8.6, 12.1 that for 12.0, and
+# later ones compile the PTX. What a version of nvcc cannot do is left out.
 USUAL = ["7.5", "8.0", "8.6", "9.0", "10.0", "12.0+PTX"]
 
 

@@ -137,13 +137,10 @@ def curve(runs: Path, name: str) -> str:
                  for m in ("accuracy", "auroc") for a in ARMS]  # fmt: skip
         gain = [signed(arms.loc["on", f"{m}_mean"] - arms.loc["off", f"{m}_mean"])
                 for m in ("accuracy", "auroc")]  # fmt: skip
-        paired = pd.read_csv(runs / name / f"{axis.split('.')[-1]}={value}" / "paired.csv")
-        p = paired[paired["pooling"] == pooling].set_index("metric")["p"]
-        rows.append([str(pooling), str(value), *cells[:2], gain[0], f"{p['accuracy']:.2f}",
-                     *cells[2:], gain[1], f"{p['auroc']:.2f}"])  # fmt: skip
+        rows.append([str(pooling), str(value), *cells[:2], gain[0], *cells[2:], gain[1]])
     rows.sort(key=lambda r: (r[0], float(r[1])))
-    return table(["pooling", axis.split(".")[-1], "accuracy, without", "with", "difference", "p",
-                  "AUROC, without", "with", "difference", "p"], rows) + "\n"  # fmt: skip
+    return table(["pooling", axis.split(".")[-1], "accuracy, without", "with", "difference",
+                  "AUROC, without", "with", "difference"], rows) + "\n"  # fmt: skip
 
 
 def gradients(runs: Path, name: str) -> str:
