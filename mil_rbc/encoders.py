@@ -56,7 +56,7 @@ class CropEncoder(nn.Module):
     Shape:
         (N, 64, 64) in [0, 1] → (N, latent), not negative.
 
-    Example:
+    Examples:
         >>> CropEncoder(500)(torch.rand(3, 64, 64)).shape
         torch.Size([3, 500])
     """

@@ -32,7 +32,7 @@ def deal(cohort: Cohort, folds: int, seed: int) -> list[Split]:
     Raises:
         DataError: if a class has fewer patients than there are folds, or a split leaks.
 
-    Example:
+    Examples:
         >>> from mil_rbc.cohort import load
         >>> splits = deal(load("rendered", None, seed=0, size="smoke"), folds=3, seed=0)
         >>> len(splits)

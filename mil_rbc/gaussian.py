@@ -33,7 +33,7 @@ class ControlGaussian(nn.Module):
 
     Source: anomaly-aware pooling of Kazeminia et al., MICCAI 2022.
 
-    Example:
+    Examples:
         >>> control = ControlGaussian(3, preset="robust")
         >>> control.fit(torch.randn(200, 3), seed=0)
         >>> bool(control(torch.full((3,), 9.0)) > control(torch.zeros(3)))

@@ -74,7 +74,7 @@ class MILModel(nn.Module):
         instances (B, N, ...) as the cohort has them (uint8 crops are brought to [0, 1]),
         lengths (B,) int or `None` where all bags are full → `Output`.
 
-    Example:
+    Examples:
         >>> architecture = Architecture("vector", 7, ("no", "yes"), "attention")
         >>> MILModel(architecture)(torch.randn(1, 12, 7)).bag.shape
         torch.Size([1, 2])

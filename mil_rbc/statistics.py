@@ -34,7 +34,7 @@ def corrected_t_test(differences: Sequence[float], train: float, test: float) ->
 
     Source: Nadeau and Bengio, Machine Learning 52 (2003), Section 3.
 
-    Example:
+    Examples:
         >>> corrected_t_test([0.02, 0.03, 0.01], train=60, test=30).p < 0.2
         True
     """

@@ -7,6 +7,7 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- curve: mnist -->        differences along a sweep that was read from test folds
     <!-- gradients: rendered -->  what tools/gradients.py printed into RUNS/rendered/gradients.md
     <!-- cells: rendered -->      scores of single cells against their labels (Fig. 4 as numbers)
+    <!-- presets: rendered -->   the two presets of the anomaly-aware pooling on the same latents
     <!-- speed: rendered -->      seconds of an epoch with and without topology
     <!-- summary: a b c -->      differences of several runs side by side
     <!-- /table -->
@@ -27,15 +28,13 @@ import yaml
 from mil_rbc.tables import ARMS, PAPER, percent
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
-MARK = re.compile(
-    r"(<!-- (run|sweep|curve|gradients|cells|speed|summary): ([^>]*?) -->\n).*?(<!-- /table -->)",
-    re.S,
-)
+KINDS = ("run", "sweep", "curve", "gradients", "cells", "presets", "speed", "summary")
+MARK = re.compile(rf"(<!-- ({'|'.join(KINDS)}): ([^>]*?) -->\n).*?(<!-- /table -->)", re.S)
 
 
 def signed(value: float, digits: int = 1) -> str:
     """A difference in percentage points."""
-    return "–" if value != value else f"{100 * value:+.{digits}f}"
+    return "–" if value != value else f"{round(100 * value, digits) + 0.0:+.{digits}f}"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -164,6 +163,16 @@ def cells(runs: Path, name: str) -> str:
                   "median score of normal cells"], rows) + "\n"  # fmt: skip
 
 
+def presets(runs: Path, name: str) -> str:
+    """How many cells the softmax of anomaly scores really weighs, under either preset."""
+    found = pd.read_csv(runs / name / "explanations.csv")
+    rows = [[ARMS[r["topology"]], r["preset"], f"{100 * r['effective']:.0f} %",
+             f"{r['held_out']:.2f}", f"{r['auroc']:.2f}"]
+            for r in found[found["of"] == "presets"].to_dict("records")]  # fmt: skip
+    return table(["topology", "preset", "effective number of cells", "held-out ÷ fitted control "
+                  "cells", "AUROC, anomalous against normal"], rows) + "\n"  # fmt: skip
+
+
 def speed(runs: Path, name: str) -> str:
     """Median seconds of an epoch, and the median ratio over pairs of trials."""
     found = pd.read_csv(runs / name / "results.csv")
@@ -202,18 +211,17 @@ def summary(runs: Path, names: str) -> str:
 
 def main(page: Path, runs: Path) -> None:
     """Fill in every mark of `page` whose run lies in `runs`."""
-    makers = {"run": run, "sweep": sweep, "curve": curve, "gradients": gradients,
-              "cells": cells, "speed": speed, "summary": summary}  # fmt: skip
-    needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv",
+    makers = (run, sweep, curve, gradients, cells, presets, speed, summary)
+    needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv", "summary": "",
              "gradients": "gradients.md", "cells": "explanations.csv",
-             "speed": "results.csv"}  # fmt: skip
+             "presets": "explanations.csv", "speed": "results.csv"}  # fmt: skip
 
     def fill(found: re.Match[str]) -> str:
         kind, name = found[2], found[3]
-        if kind in needs and not (runs / name / needs[kind]).exists():
+        if needs[kind] and not (runs / name / needs[kind]).exists():
             print(f"{runs / name} is not there yet", file=sys.stderr)
             return found[0]
-        return f"{found[1]}\n{makers[kind](runs, name)}\n{found[4]}"
+        return f"{found[1]}\n{makers[KINDS.index(kind)](runs, name)}\n{found[4]}"
 
     page.write_text(MARK.sub(fill, page.read_text()))
 

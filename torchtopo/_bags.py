@@ -194,7 +194,7 @@ def pack(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         TypeError: an element is not a tensor, or dtypes differ.
         ValueError: no bags, an empty bag, or a shape or device that differs.
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> points, cu_seqlens = torchtopo.pack([torch.rand(3, 2), torch.rand(5, 2)])
         >>> points.shape, cu_seqlens

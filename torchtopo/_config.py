@@ -21,7 +21,7 @@ def show_config() -> str:
     Returns:
         Lines `name: value`; `python -m torchtopo` prints them before its self-check.
 
-    Example:
+    Examples:
         >>> import torchtopo
         >>> print(torchtopo.show_config())  # doctest: +ELLIPSIS
         torchtopo: ...

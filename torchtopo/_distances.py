@@ -46,7 +46,7 @@ def pair_distances(
         TypeError: points not floating, pairs not int64.
         ValueError: shapes that don't fit, pairs that name no point (on CUDA they are clamped).
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> points = torch.tensor([[0., 0.], [3., 4.], [3., 0.]])
         >>> torchtopo.pair_distances(points, torch.tensor([[0, 1], [1, 2]]))

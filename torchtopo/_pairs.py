@@ -46,7 +46,7 @@ def minimum_spanning_tree(
         ValueError: not square, no points, or lengths that don't fit (values: CPU only, unless
             `validate`).
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> distances = torch.tensor([[0., 2., 9.], [2., 0., 1.], [9., 1., 0.]])
         >>> torchtopo.minimum_spanning_tree(distances)
@@ -91,7 +91,7 @@ def vietoris_rips_pairs(
         ValueError: shapes that don't fit, no points, values of lengths or cu_seqlens out of range
             (values: CPU only, unless `validate`).
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> points = torch.tensor([[0., 0.], [3., 0.], [4., 0.]])
         >>> torchtopo.vietoris_rips_pairs(points)
@@ -121,7 +121,7 @@ def vietoris_rips_generators(
     Returns:
         `(*B, N-1, 3)` int64, rows (vertex, i, j); packed `(T-B, 3)`; -1 is padding.
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> points = torch.tensor([[0., 0.], [3., 0.], [4., 0.]])
         >>> torchtopo.vietoris_rips_generators(points)
@@ -156,7 +156,7 @@ def deaths(
         of the points, 0 past a bag's length; packed `(T-B,)`, bag after bag. The same bits
         for a bag alone, padded or packed.
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> points = torch.tensor([[0., 0.], [3., 0.], [4., 0.]], requires_grad=True)
         >>> deaths = torchtopo.deaths(points)
@@ -192,7 +192,7 @@ def persistence_diagram(
     Returns:
         `(*B, N-1, 2)`, or packed `(T-B, 2)`, dtype and unit as `deaths`.
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> torchtopo.persistence_diagram(torch.tensor([[0., 0.], [3., 0.], [4., 0.]]))
         tensor([[0., 1.],

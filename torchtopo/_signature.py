@@ -94,7 +94,7 @@ def signature_loss(
         TypeError, ValueError: as `vietoris_rips_pairs`; x and z of different batches; an unknown
             convention or reduction; a scale that the convention does not have.
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> x = torch.tensor([[0., 0.], [3., 4.], [3., 0.]])
         >>> z = torch.tensor([[0.], [5.], [4.]], requires_grad=True)
@@ -180,7 +180,7 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
     Returns:
         `(*B)` int64; packed `(B,)`.
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> torchtopo.matched_pairs(torch.tensor([[0, 1], [1, 2]]), torch.tensor([[2, 1], [0, 2]]))
         tensor(1)

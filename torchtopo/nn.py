@@ -26,7 +26,7 @@ class SignatureLoss(nn.Module):
     Raises:
         ValueError: an unknown convention, metric or reduction.
 
-    Example:
+    Examples:
         >>> import torch, torchtopo
         >>> loss = torchtopo.nn.SignatureLoss("topoae")
         >>> x, z = torch.rand(8, 32, 10), torch.rand(8, 32, 2, requires_grad=True)

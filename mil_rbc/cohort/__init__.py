@@ -44,7 +44,7 @@ def load(
     Raises:
         DataError: if the name or an option is unknown, or the data are at fault.
 
-    Example:
+    Examples:
         >>> load("rendered", seed=0, size="smoke").kind
         'crop'
     """

@@ -172,7 +172,7 @@ def thickness(
         `(n, s, s)` float64 thickness, 1 at the rim of a normal cell, 0 outside; the centre of the
         patch is the centre of the cell.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> patch = thickness("discocyte", np.array([20.0]), np.random.default_rng(0))
         >>> patch.shape

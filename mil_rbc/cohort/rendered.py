@@ -64,7 +64,7 @@ def load(
     Raises:
         DataError: if the detector finds no cell in a sample.
 
-    Example:
+    Examples:
         >>> load(seed=0, size="smoke").classes[0]
         'control'
     """
