@@ -30,7 +30,9 @@ void tree_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& s
 // Whether a bag is better served without its matrix of distances: while its rows cost less to
 // compute again than to store and read, and where the matrix would take more than a gigabyte.
 // `make -C tests/cpp crossover` prints both paths over N and D.
-inline bool matrix_free(int n, int d) { return d <= 8 || (d <= 32 && n >= 4096) || n > 16384; }
+inline bool matrix_free(int n, int d) {
+  return (n > 128 && d <= 8) || (n >= 1024 && d <= 16) || (n >= 8192 && d <= 32) || n > 16384;
+}
 
 template <class Real>
 void prim_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch,
