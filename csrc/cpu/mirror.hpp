@@ -84,10 +84,11 @@ struct Comparison {
 //
 // Of a matrix beyond the core's cache, a block of the upper half is copied before the lower half is
 // compared with it: rows a power of two apart would share a few sets of the cache, and the second
-// half of a line be gone before it is read.
+// half of a line be gone before it is read. Each row of a block may lie on a page of its own, so
+// blocks are as large as the copy can be in that cache.
 template <class Real>
 bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scratch& scratch) {
-  constexpr int T = Tile<Real>::T, block = 128, padded = block + T;
+  constexpr int T = Tile<Real>::T, block = 192, padded = block + T;
   const int whole = n / T * T;
   Comparison<Real> comparison;
   const auto at = [=](int i, int j) { return matrix + std::size_t(i) * stride + j; };
