@@ -101,8 +101,8 @@ def race(
 
     Rounds go on until a contestant has used ``budget`` seconds or ``most_runs`` rounds; each gets
     at least ``least_runs``, or three if one call takes longer than the budget. A call shorter than
-    ``sample`` seconds is repeated to fill them, after one that does not count: the caches are then
-    as in a loop of such calls, not as the other contestants left them.
+    ``sample`` seconds is repeated to fill them, after as many that do not count: the caches are
+    then as in a loop of such calls, not as the other contestants left them.
     """
     with quiet():
         repeats: dict[str, int] = {}
@@ -123,7 +123,7 @@ def race(
                 if name not in running:
                     continue
                 if repeats[name] > 1:
-                    call()
+                    _seconds(call, repeats[name])
                 took = _seconds(call, repeats[name])
                 times[name].append(took / repeats[name])
                 spent[name] += took

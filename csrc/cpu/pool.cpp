@@ -47,14 +47,15 @@ class Pool {
         threads_.emplace_back([this, number] { serve(number); });
       }
       job_ = &job;
-      helpers_ = busy_ = helpers;
+      helpers_ = helpers;
       ++generation_;
     }
     work_.notify_all();
     job.run(0);
+    // A thread that has not woken up yet comes too late, and is not waited for.
     std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return busy_ == 0; });
     job_ = nullptr;
+    done_.wait(lock, [this] { return busy_ == 0; });
   }
 
  private:
@@ -64,8 +65,9 @@ class Pool {
     for (;;) {
       work_.wait(lock, [&] { return generation_ != seen; });
       seen = generation_;
-      if (number >= helpers_) continue;
       Job* job = job_;
+      if (!job || number >= helpers_) continue;
+      ++busy_;
       lock.unlock();
       job->run(number + 1);
       lock.lock();
