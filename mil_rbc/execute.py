@@ -27,7 +27,13 @@ from mil_rbc.trial import Trial
 
 
 def run_trial(
-    trial: Trial, number: int, split: Split, options: Options, cohort_file: Path
+    trial: Trial,
+    number: int,
+    split: Split,
+    options: Options,
+    cohort_file: Path,
+    *,
+    in_worker: bool = False,
 ) -> dict[str, Any]:
     """Train and test one trial in this process, or return its result if it is finished.
 
@@ -37,6 +43,7 @@ def run_trial(
         split: indices of training and test bags.
         options: of the run.
         cohort_file: the cohort, as `store.save_cohort` wrote it.
+        in_worker: this process belongs to a run in another one, and ends with it.
     """
     torch.set_num_threads(options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1))
     cohort = load_cohort(cohort_file)
@@ -46,7 +53,7 @@ def run_trial(
         return result
     fabric = make_fabric(options, number, folder)
     fabric.launch()
-    training = Training(trial, cohort, split, options, folder, fabric)
+    training = Training(trial, cohort, split, options, folder, fabric, in_worker)
     return training.finish(training.fit())
 
 
@@ -109,7 +116,7 @@ def run_trials(
 
 
 def _named(trial: Trial, *rest: Any) -> tuple[Trial, dict[str, Any]]:
-    return trial, run_trial(trial, *rest)
+    return trial, run_trial(trial, *rest, in_worker=True)
 
 
 @contextmanager

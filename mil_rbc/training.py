@@ -61,10 +61,11 @@ class Training:
 
     def __init__(
         self, trial: Trial, cohort: Cohort, split: Split, options: Options, folder: Path,
-        fabric: Fabric,
+        fabric: Fabric, in_worker: bool = False,
     ) -> None:  # fmt: skip
         self.trial, self.cohort, self.options, self.folder = trial, cohort, options, folder
         self.fabric = fabric
+        self.in_worker = in_worker
         self.told = 0.0
         self.seed = trial.seed(options.seed)
         self.key = fingerprint(trial, cohort, split, options)
@@ -144,7 +145,8 @@ class Training:
         parent, start = os.getppid(), time.perf_counter()
         before = state.seconds
         while state.epoch < self.options.epochs:
-            if os.getppid() != parent:
+            # A worker outlives a run that is killed; a run may well outlive its shell.
+            if self.in_worker and os.getppid() != parent:
                 raise SystemExit("the run that started this trial is gone")
             state.history.append(self._epoch(state.epoch))
             if self.options.protocol == "nested":

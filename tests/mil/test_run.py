@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -210,6 +211,23 @@ def test_side_by_side_equals_one_after_another(tmp_path: Path, out: Path, data: 
     for name in ("anomaly-on-fold0-run0", "anomaly-off-fold2-run0"):
         a, b = (load_checkpoint(o / "trials" / name / "checkpoint.pt") for o in (out, tmp_path))
         assert all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_a_run_outlives_the_shell_that_started_it(tmp_path: Path, data: Path) -> None:
+    """The shell exits in the middle of the first trial."""
+    run, log = tmp_path / "run", tmp_path / "log"
+    more = ["--pooling", "average", "--topology", "on", "--checkpoint_every", "1", "--epochs", "30"]
+    given = shlex.join([sys.executable, "-m", "mil_rbc.run", *arguments(data, run, *more)])
+    started = f"while ! ls {run}/trials/*/resume.pt; do kill -0 $! || exit; sleep 0.01; done"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run(["sh", "-c", f"{given} > {log} 2>&1 & {started}"], env=environment, cwd=ROOT,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (run / "report.html").exists():
+        assert "is gone" not in log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
