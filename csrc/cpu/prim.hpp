@@ -75,16 +75,3 @@ template <class Lanes, class Real>
 void prim(const Rows<Real>& rows, Scratch& scratch) {
   for (Prim<Lanes, Real> tree(rows, scratch); !tree.complete();) tree.grow();
 }
-
-// Two trees in turn: in small bags a step waits longer for the one before than it works, and a
-// processor that need not wait does the other bag's step meanwhile.
-template <class Lanes, class Real>
-void prim(const Rows<Real>& first, const Rows<Real>& second, Scratch& scratch) {
-  Prim<Lanes, Real> a(first, scratch), b(second, scratch);
-  while (!a.complete() && !b.complete()) {
-    a.grow();
-    b.grow();
-  }
-  while (!a.complete()) a.grow();
-  while (!b.complete()) b.grow();
-}
