@@ -52,50 +52,27 @@ Bags packed(Size bags, Address cu_seqlens) {
 
 constexpr int precomputed = 4;
 
-void minimum_spanning_tree(Address distances, int dtype, Size bags, Size n, Address lengths,
-                           Address edges, Address weights, int threads) {
+// With an address for `farthest`, also the farthest pair of each bag.
+void vietoris_rips(Address data, int dtype, int metric, Size bags, Size n, Size d, Address lengths,
+                   Address edges, Address weights, Address farthest, int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
-    trees_of_matrices(at<const Real>(distances), padded(bags, n, lengths), at<Size>(edges),
-                      at<Real>(weights), threads);
-  });
-}
-
-void vietoris_rips(Address points, int dtype, int metric, Size bags, Size n, Size d,
-                   Address lengths, Address edges, Address weights, int threads) {
-  with_dtype(dtype, [&](auto* real) {
-    using Real = std::remove_pointer_t<decltype(real)>;
-    trees_of_points(at<const Real>(points), d, Metric(metric), padded(bags, n, lengths),
-                    at<Size>(edges), at<Real>(weights), threads);
+    const Bags where = padded(bags, n, lengths);
+    if (metric != precomputed)
+      return trees_of_points(at<const Real>(data), d, Metric(metric), where, at<Size>(edges),
+                             at<Real>(weights), threads, at<Size>(farthest));
+    trees_of_matrices(at<const Real>(data), where, at<Size>(edges), at<Real>(weights), threads);
+    if (farthest) farthest_of_matrices(at<const Real>(data), where, at<Size>(farthest), threads);
   });
 }
 
 void vietoris_rips_packed(Address points, int dtype, int metric, Size bags, Size d,
-                          Address cu_seqlens, Address edges, Address weights, int threads) {
+                          Address cu_seqlens, Address edges, Address weights, Address farthest,
+                          int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
     trees_of_points(at<const Real>(points), d, Metric(metric), packed(bags, cu_seqlens),
-                    at<Size>(edges), at<Real>(weights), threads);
-  });
-}
-
-void vietoris_rips_diameter(Address points, int dtype, int metric, Size bags, Size n, Size d,
-                            Address lengths, Address edges, Address weights, Address pair,
-                            int threads) {
-  with_dtype(dtype, [&](auto* real) {
-    using Real = std::remove_pointer_t<decltype(real)>;
-    trees_of_points(at<const Real>(points), d, Metric(metric), padded(bags, n, lengths),
-                    at<Size>(edges), at<Real>(weights), threads, at<Size>(pair));
-  });
-}
-
-void vietoris_rips_diameter_packed(Address points, int dtype, int metric, Size bags, Size d,
-                                   Address cu_seqlens, Address edges, Address weights, Address pair,
-                                   int threads) {
-  with_dtype(dtype, [&](auto* real) {
-    using Real = std::remove_pointer_t<decltype(real)>;
-    trees_of_points(at<const Real>(points), d, Metric(metric), packed(bags, cu_seqlens),
-                    at<Size>(edges), at<Real>(weights), threads, at<Size>(pair));
+                    at<Size>(edges), at<Real>(weights), threads, at<Size>(farthest));
   });
 }
 
@@ -159,11 +136,8 @@ py::dict config() {
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
-  m.def("minimum_spanning_tree", &minimum_spanning_tree);
   m.def("vietoris_rips", &vietoris_rips);
   m.def("vietoris_rips_packed", &vietoris_rips_packed);
-  m.def("vietoris_rips_diameter", &vietoris_rips_diameter);
-  m.def("vietoris_rips_diameter_packed", &vietoris_rips_diameter_packed);
   m.def("diameter", &diameter);
   m.def("diameter_packed", &diameter_packed);
   m.def("pair_distances", &pair_distances);

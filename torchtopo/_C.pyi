@@ -6,16 +6,6 @@ the data are distances. The caller has checked shapes and allocated the outputs.
 
 from typing import Any
 
-def minimum_spanning_tree(
-    distances: int,
-    dtype: int,
-    bags: int,
-    n: int,
-    lengths: int,
-    edges: int,
-    weights: int,
-    threads: int,
-) -> None: ...
 def vietoris_rips(
     points: int,
     dtype: int,
@@ -26,6 +16,7 @@ def vietoris_rips(
     lengths: int,
     edges: int,
     weights: int,
+    farthest: int,
     threads: int,
 ) -> None: ...
 def vietoris_rips_packed(
@@ -37,31 +28,7 @@ def vietoris_rips_packed(
     cu_seqlens: int,
     edges: int,
     weights: int,
-    threads: int,
-) -> None: ...
-def vietoris_rips_diameter(
-    points: int,
-    dtype: int,
-    metric: int,
-    bags: int,
-    n: int,
-    d: int,
-    lengths: int,
-    edges: int,
-    weights: int,
-    pair: int,
-    threads: int,
-) -> None: ...
-def vietoris_rips_diameter_packed(
-    points: int,
-    dtype: int,
-    metric: int,
-    bags: int,
-    d: int,
-    cu_seqlens: int,
-    edges: int,
-    weights: int,
-    pair: int,
+    farthest: int,
     threads: int,
 ) -> None: ...
 def elder_rule(edges: int, bags: int, m: int, n: int, dying: int, threads: int) -> None: ...

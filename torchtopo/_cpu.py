@@ -6,8 +6,6 @@ through them; those of pairs are checked by the kernel as it reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -19,47 +17,34 @@ _PRECOMPUTED = 4
 
 def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
     _bags.check_points(distances, "precomputed", lengths, "distances")
-    *batch, n, _ = distances.shape
-    values, dtype = _contiguous(distances)
-    limits = _int64_lengths(lengths, n)
-    edges = torch.empty((*batch, n - 1, 2), dtype=torch.int64)
-    weights = torch.empty((*batch, n - 1), dtype=values.dtype)
-    _C.minimum_spanning_tree(
-        values.data_ptr(),
-        dtype,
-        _count(batch),
-        n,
-        0 if limits is None else limits.data_ptr(),
-        edges.data_ptr(),
-        weights.data_ptr(),
-        torch.get_num_threads(),
-    )
-    return edges, weights
+    return _padded_trees(distances, "precomputed", lengths)
 
 
 def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    return _padded_trees(_C.vietoris_rips, points, metric, lengths)
+    _bags.check_points(points, metric, lengths)
+    return _padded_trees(points, metric, lengths)
 
 
 def vietoris_rips_diameter(
     points: Tensor, metric: str, lengths: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Trees, and the farthest pair of each bag while its distances are at hand."""
-    pair = torch.empty((*points.shape[:-2], 2), dtype=torch.int64)
-    trees = _padded_trees(_C.vietoris_rips_diameter, points, metric, lengths, pair.data_ptr())
-    return *trees, pair
+    _bags.check_points(points, metric, lengths)
+    farthest = torch.empty((*points.shape[:-2], 2), dtype=torch.int64)
+    return *_padded_trees(points, metric, lengths, farthest), farthest
 
 
 def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-    return _packed_trees(_C.vietoris_rips_packed, points, cu_seqlens, metric)
+    _bags.check_packed(points, cu_seqlens, metric)
+    return _packed_trees(points, cu_seqlens, metric)
 
 
 def vietoris_rips_diameter_packed(
     points: Tensor, cu_seqlens: Tensor, metric: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    pair = torch.empty((cu_seqlens.shape[0] - 1, 2), dtype=torch.int64)
-    kernel = _C.vietoris_rips_diameter_packed
-    return *_packed_trees(kernel, points, cu_seqlens, metric, pair.data_ptr()), pair
+    _bags.check_packed(points, cu_seqlens, metric)
+    farthest = torch.empty((cu_seqlens.shape[0] - 1, 2), dtype=torch.int64)
+    return *_packed_trees(points, cu_seqlens, metric, farthest), farthest
 
 
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
@@ -137,7 +122,7 @@ def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
         _count(batch),
         n,
         d,
-        0 if limits is None else limits.data_ptr(),
+        _address(limits),
         pair.data_ptr(),
         torch.get_num_threads(),
     )
@@ -167,34 +152,32 @@ def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
 
 
 def _padded_trees(
-    kernel: Callable[..., None], points: Tensor, metric: str, lengths: Tensor | None, *pair: int
+    points: Tensor, metric: str, lengths: Tensor | None, farthest: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    _bags.check_points(points, metric, lengths)
     *batch, n, d = points.shape
     values, dtype = _contiguous(points)
     limits = _int64_lengths(lengths, n)
     edges = torch.empty((*batch, n - 1, 2), dtype=torch.int64)
     weights = torch.empty((*batch, n - 1), dtype=values.dtype)
-    kernel(
+    _C.vietoris_rips(
         values.data_ptr(),
         dtype,
-        POINT_METRICS[metric],
+        POINT_METRICS.get(metric, _PRECOMPUTED),
         _count(batch),
         n,
         d,
-        0 if limits is None else limits.data_ptr(),
+        _address(limits),
         edges.data_ptr(),
         weights.data_ptr(),
-        *pair,
+        _address(farthest),
         torch.get_num_threads(),
     )
     return edges, weights
 
 
 def _packed_trees(
-    kernel: Callable[..., None], points: Tensor, cu_seqlens: Tensor, metric: str, *pair: int
+    points: Tensor, cu_seqlens: Tensor, metric: str, farthest: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    _bags.check_packed(points, cu_seqlens, metric)
     total, d = points.shape
     _bags.check_cu_seqlens_in_order(cu_seqlens, total)
     bags = cu_seqlens.shape[0] - 1
@@ -202,7 +185,7 @@ def _packed_trees(
     ends = cu_seqlens.to(torch.int64).contiguous()
     edges = torch.empty((total - bags, 2), dtype=torch.int64)
     weights = torch.empty((total - bags,), dtype=values.dtype)
-    kernel(
+    _C.vietoris_rips_packed(
         values.data_ptr(),
         dtype,
         POINT_METRICS[metric],
@@ -211,7 +194,7 @@ def _packed_trees(
         ends.data_ptr(),
         edges.data_ptr(),
         weights.data_ptr(),
-        *pair,
+        _address(farthest),
         torch.get_num_threads(),
     )
     return edges, weights
@@ -231,6 +214,10 @@ def _int64_lengths(lengths: Tensor | None, n: int) -> Tensor | None:
         return None
     _bags.check_lengths_in_range(lengths, n)
     return lengths.to(torch.int64).contiguous()
+
+
+def _address(values: Tensor | None) -> int:
+    return 0 if values is None else values.data_ptr()
 
 
 def _count(batch: list[int]) -> int:

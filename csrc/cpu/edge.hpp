@@ -50,11 +50,9 @@ inline double sum(const Real* x, const Real* y, std::size_t d, Term term) {
 
 template <class Real>
 inline double chebyshev(const Real* x, const Real* y, std::size_t d) {
-  // The bits of sizes compare as integers, with NaN the largest of all.
-  using Bits = Vec<std::int64_t, in_a_vector>;
   return fold(
-      x, y, d, [](Doubles a, Doubles b) { return absolute(a - b); },
-      [](Doubles a, Doubles b) { return bits<Doubles>(maximum(bits<Bits>(a), bits<Bits>(b))); });
+      x, y, d, [](Doubles a, Doubles b) { return a - b; },
+      [](Doubles a, Doubles b) { return Chebyshev::join<double, in_a_vector>(a, b); });
 }
 
 template <class Real>

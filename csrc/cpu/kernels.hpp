@@ -23,15 +23,6 @@ struct Farthest {
   }
 };
 
-// A symmetric matrix of keys, and room for its tree.
-template <class Real>
-struct Rows {
-  const Real* keys;  // the bits are keys, see order.hpp
-  std::size_t stride;
-  int n;
-  Edge<Real>* tree;
-};
-
 // Trees come as N-1 edges in the order in which Prim found them.
 template <class Real>
 struct Kernels {

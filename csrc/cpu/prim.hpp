@@ -7,71 +7,47 @@
 // past column n is offered to lanes that are gone, and may be anything.
 
 template <class Lanes, class Real>
-class Prim {
-  static constexpr int W = Lanes::width;
+void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
+  constexpr int W = Lanes::width;
   using Vertex = typename Lanes::Vertex;
   using Vertices = typename Lanes::Vertices;
   using Weights = typename Lanes::Weights;
+  const bool far = std::size_t(n) * stride * sizeof(Real) > fast_cache;
+  const int blocks = (n + W - 1) / W;
+  Lanes* frontier = scratch.take<Lanes>(std::size_t(blocks));
+  std::fill_n(frontier, blocks, Lanes::absent());
+  for (int v = n; v < blocks * W; ++v) frontier[v / W].erase(v % W);
+  unsigned char* in_tree = scratch.take<unsigned char>(std::size_t(n));
+  std::fill_n(in_tree, n, 0);
+  // The last row ends where the matrix ends: the one row that is not followed by readable memory.
+  Real* last = scratch.take<Real>(std::size_t(blocks) * W);
+  std::copy_n(rows + std::size_t(n - 1) * stride, n, last);
+  std::fill(last + n, last + std::size_t(blocks) * W, Real(0));
 
- public:
-  Prim(const Rows<Real>& rows, Scratch& scratch)
-      : rows_(rows),
-        far_(std::size_t(rows.n) * rows.stride * sizeof(Real) > fast_cache),
-        blocks_((rows.n + W - 1) / W),
-        frontier_(scratch.take<Lanes>(std::size_t(blocks_))),
-        in_tree_(scratch.take<unsigned char>(std::size_t(rows.n))),
-        last_row_(scratch.take<Real>(std::size_t(blocks_) * W)) {
-    std::fill_n(frontier_, blocks_, Lanes::absent());
-    for (int v = rows.n; v < blocks_ * W; ++v) frontier_[v / W].erase(v % W);
-    std::fill_n(in_tree_, rows.n, 0);
-    // It ends where the matrix ends: the one row that is not followed by readable memory.
-    std::copy_n(rows.keys + std::size_t(rows.n - 1) * rows.stride, rows.n, last_row_);
-    std::fill(last_row_ + rows.n, last_row_ + blocks_ * W, Real(0));
-  }
-
-  bool complete() const { return found_ >= rows_.n - 1; }
-
-  // Finds the tree's next edge.
-  void grow() {
-    in_tree_[newest_] = 1;
-    const bool last = newest_ == rows_.n - 1;
-    const Real* row = last ? last_row_ : rows_.keys + std::size_t(newest_) * rows_.stride;
-    const auto v = broadcast<Vertex, W>(Vertex(newest_)), next = broadcast<Vertex, W>(W);
-    Lanes* const frontier = frontier_;
-    const bool far = far_;
+  const auto first = count_up<Vertex, W>(0), next = broadcast<Vertex, W>(W);
+  int newest = 0;
+  for (int k = 0; k < n - 1; ++k) {
+    in_tree[newest] = 1;
+    const Real* row = newest == n - 1 ? last : rows + std::size_t(newest) * stride;
+    const auto v = broadcast<Vertex, W>(Vertex(newest));
     Lanes best = Lanes::absent();
-    const auto meet = [=, &best](auto side, int b, Vertices u) {
-      if (far) prefetch(row + b * W);
+    const auto meet = [&](auto side, int b, Vertices u) {
       const auto weights = bits<Weights>(load<Real, W>(row + b * W));
+      if (far) prefetch(row + b * W);
       Lanes mine = minimum(Lanes::between(side, u, v, weights), frontier[b]);
       if (std::is_same_v<decltype(side), Either>) mine.erase(u, v);
       best = minimum(mine, best);
       frontier[b] = mine;
     };
-    const int home = newest_ / W, blocks = blocks_;
+    const int home = newest / W;
     int b = 0;
-    auto u = count_up<Vertex, W>(0);
+    Vertices u = first;
     for (; b < home; ++b, u = u + next) meet(Below(), b, u);
     meet(Either(), b++, u);
     for (u = u + next; b < blocks; ++b, u = u + next) meet(Above(), b, u);
-
-    const Edge<Real> edge = rows_.tree[found_++] = best.smallest();
+    tree[k] = best.smallest();
     // Without a branch, which would be guessed wrong half the time.
-    const int i = int(smaller(edge.ends)), j = int(larger(edge.ends));
-    newest_ = i ^ ((i ^ j) & -int(in_tree_[i]));
+    const int i = int(smaller(tree[k].ends)), j = int(larger(tree[k].ends));
+    newest = i ^ ((i ^ j) & -int(in_tree[i]));
   }
-
- private:
-  const Rows<Real> rows_;
-  const bool far_;
-  const int blocks_;
-  Lanes* const frontier_;
-  unsigned char* const in_tree_;
-  Real* const last_row_;
-  int newest_ = 0, found_ = 0;
-};
-
-template <class Lanes, class Real>
-void prim(const Rows<Real>& rows, Scratch& scratch) {
-  for (Prim<Lanes, Real> tree(rows, scratch); !tree.complete();) tree.grow();
 }
