@@ -1,6 +1,6 @@
-// Where a bag is better served without its matrix of distances: both kernels over N and D, one
+// Where a bag is better served without its matrix of distances: all kernels over N and D, one
 // thread, the fastest of several runs. `make -C tests/cpp crossover` builds and runs it; the rule
-// that follows is matrix_free() in csrc/cpu/bag.hpp.
+// that follows is path_of() in csrc/cpu/bag.hpp.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -32,10 +32,12 @@ double fastest_ms(Call call) {
 int main() {
   std::mt19937 random(0);
   std::normal_distribution<float> normal;
-  std::printf("%s\n     N    D   tiled ms  matrix-free ms  tiled/matrix-free  chosen\n",
+  const char* chosen[] = {"tiled", "matrix-free", "coarse", "boruvka"};
+  std::printf("%s\n     N    D   tiled ms  matrix-free ms  coarse ms  boruvka ms  chosen\n",
               instruction_set().name);
-  for (const int n : {64, 256, 1024, 4096, 8192})
-    for (const int d : {2, 4, 8, 16, 32, 64}) {
+  for (const int n : {256, 1024, 4096, 8192, 16384, 70000})
+    for (const int d : {2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 96}) {
+      if (n > 16384 && d > 8) continue;
       std::vector<float> points(std::size_t(n) * std::size_t(d));
       for (float& x : points) x = normal(random);
       std::vector<Edge<float>> tree(static_cast<std::size_t>(n));
@@ -46,9 +48,10 @@ int main() {
           kernel(points.data(), n, d, Metric::euclidean, scratch, tree.data());
         });
       };
-      const double tiled = time(instruction_set().for_float.prim_tiled);
-      const double without = time(instruction_set().for_float.prim_matrix_free);
-      std::printf("%6d %4d %10.4f %15.4f %18.2f  %s\n", n, d, tiled, without, tiled / without,
-                  matrix_free(n, d) ? "matrix-free" : "tiled");
+      const Kernels<float>& kernels = instruction_set().for_float;
+      std::printf("%6d %4d %10.4f %15.4f %10.4f %11.4f  %s\n", n, d,
+                  n > 16384 ? 0.0 : time(kernels.prim_tiled), time(kernels.prim_matrix_free),
+                  time(kernels.prim_coarse), d > 16 ? 0.0 : time(kernels.boruvka),
+                  chosen[int(path_of(n, d))]);
     }
 }

@@ -37,6 +37,30 @@ def test_sizes_around_every_kernel_path(dtype, n, d):
         assert torch.equal(pairs, ref.vietoris_rips_pairs(points, metric=metric))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(("d", "values"), [(2, 4), (2, 80), (20, 2), (20, 5)])
+def test_kernels_for_many_points_break_ties_as_the_dense_one(dtype, metric, d, values):
+    points = torch.randint(0, values, (4100, d)).to(dtype)
+    p = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": torch.inf}[metric]
+    distances = torch.cdist(points, points, p, "donot_use_mm_for_euclid_dist")
+    if p == 2:
+        distances = distances.square().round()  # exact, as the integers' own
+    expected = torchtopo.minimum_spanning_tree(distances).edges
+    assert torch.equal(torchtopo.vietoris_rips_pairs(points, metric=metric), expected)
+
+
+@pytest.mark.parametrize("d", [2, 20])
+def test_many_points_out_of_the_range_of_squares(d):
+    points = torch.randn(4100, d)
+    expected = torchtopo.vietoris_rips_pairs(points)
+    for scale in (2.0**100, 2.0**-100):
+        assert torch.equal(torchtopo.vietoris_rips_pairs(points * scale), expected)
+    points[7, 1] = torch.nan
+    points[9, 0] = torch.inf
+    assert torchtopo.vietoris_rips_pairs(points).shape == expected.shape
+
+
 @pytest.mark.parametrize("n", [2, 7, 8, 9, 31, 32, 33, 64, 127, 200])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_constant_matrix_gives_the_star_of_the_first_vertex(n, dtype):

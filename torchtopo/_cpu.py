@@ -65,7 +65,7 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
         return _generic.pair_distances(points, pairs, metric)
     values, dtype = _contiguous(points)
     edges = pairs.contiguous()
-    out = torch.empty((*batch, m), dtype=values.dtype)
+    out = torch.empty(*batch, m, dtype=values.dtype)
     _C.pair_distances(
         values.data_ptr(),
         dtype,
@@ -114,7 +114,7 @@ def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
     *batch, n, d = points.shape
     values, dtype = _contiguous(points)
     limits = _int64_lengths(lengths, n)
-    pair = torch.empty((*batch, 2), dtype=torch.int64)
+    pair = torch.empty(*batch, 2, dtype=torch.int64)
     _C.diameter(
         values.data_ptr(),
         dtype,
@@ -157,8 +157,8 @@ def _padded_trees(
     *batch, n, d = points.shape
     values, dtype = _contiguous(points)
     limits = _int64_lengths(lengths, n)
-    edges = torch.empty((*batch, n - 1, 2), dtype=torch.int64)
-    weights = torch.empty((*batch, n - 1), dtype=values.dtype)
+    edges = torch.empty(*batch, n - 1, 2, dtype=torch.int64)
+    weights = torch.empty(*batch, n - 1, dtype=values.dtype)
     _C.vietoris_rips(
         values.data_ptr(),
         dtype,

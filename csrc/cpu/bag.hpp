@@ -27,19 +27,31 @@ void tree_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& s
   sort_edges(tree, n - 1, scratch);
 }
 
-// Whether a bag is better served without its matrix of distances: while its rows cost less to
-// compute again than to store and read, and where the matrix would take more than a gigabyte.
-// `make -C tests/cpp crossover` prints both paths over N and D.
-inline bool matrix_free(int n, int d) {
-  return (n > 128 && d <= 8) || (n >= 1024 && d <= 16) || (n >= 8192 && d <= 32) || n > 16384;
+// How the tree of n points in d dimensions is found: by the matrix of their distances while that is
+// cheaper to store than its rows are to compute again and takes less than a gigabyte; else row by
+// row; of many points with the help of a coarse copy, or, in few dimensions, of boxes.
+// `make -C tests/cpp crossover` prints all paths over n and d.
+enum class Path { tiled, matrix_free, coarse, boxes };
+
+inline Path path_of(int n, int d) {
+  const bool rows =
+      (n > 128 && d <= 8) || (n >= 1024 && d <= 16) || (n >= 4096 && d <= 32) || n > 16384;
+  if (!rows) return Path::tiled;
+  if (d <= (n < 4096 ? 0 : n < 8192 ? 2 : n < 16384 ? 4 : n < 65536 ? 5 : 8)) return Path::boxes;
+  return n >= (d <= 16 ? 8192 : 4096) && d <= 32 ? Path::coarse : Path::matrix_free;
 }
 
 template <class Real>
-void prim_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch,
+void smallest_edges(const Real* points, int n, int d, Metric metric, Scratch& scratch,
                     Edge<Real>* tree) {
   const Kernels<Real>& kernels = instruction_set().kernels<Real>();
-  (matrix_free(n, d) ? kernels.prim_matrix_free : kernels.prim_tiled)(points, n, d, metric, scratch,
-                                                                      tree);
+  const Path path = path_of(n, d);
+  if (path == Path::tiled) return kernels.prim_tiled(points, n, d, metric, scratch, tree);
+  const bool finite = std::all_of(points, points + std::size_t(n) * std::size_t(d),
+                                  [](Real x) { return std::isfinite(x); });
+  (path == Path::matrix_free || !finite ? kernels.prim_matrix_free
+   : path == Path::coarse               ? kernels.prim_coarse
+                                        : kernels.boruvka)(points, n, d, metric, scratch, tree);
 }
 
 template <class Real>
@@ -97,7 +109,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
                     Edge<Real>* tree) {
   const int count = n - 1;
   if (metric != Metric::cosine) {
-    prim_of_points(points, n, d, metric, scratch, tree);
+    smallest_edges(points, n, d, metric, scratch, tree);
     if (!measure(points, d, metric, tree, count, tree)) return sort_edges(tree, count, scratch);
   }
   Edge<double>* found = scratch.take<Edge<double>>(std::size_t(n));
@@ -106,7 +118,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
                           ? normalise(points, n, d, wide)
                           : (std::copy_n(points, std::size_t(n) * std::size_t(d), wide), true);
   if (usable && (metric == Metric::cosine || std::is_same_v<Real, float>)) {
-    prim_of_points(wide, n, d, metric, scratch, found);
+    smallest_edges(wide, n, d, metric, scratch, found);
     if (!measure(points, d, metric, found, count, tree)) return sort_edges(tree, count, scratch);
   }
   const auto weight = [=](int i, int j) {
@@ -169,7 +181,7 @@ Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Sc
 template <class Real>
 Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric metric,
                                       Scratch& scratch, Edge<Real>* tree) {
-  if (n > 1 && metric != Metric::cosine && !matrix_free(n, d)) {
+  if (n > 1 && metric != Metric::cosine && path_of(n, d) == Path::tiled) {
     const Farthest<Real> found = instruction_set().kernels<Real>().prim_tiled_and_farthest(
         points, n, d, metric, scratch, tree);
     const bool out_of_range = measure(points, d, metric, tree, n - 1, tree);

@@ -8,10 +8,13 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
 
+#include "../kruskal.hpp"
+#include "kd_order.hpp"
 #include "kernels.hpp"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)

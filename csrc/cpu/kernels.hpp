@@ -23,7 +23,7 @@ struct Farthest {
   }
 };
 
-// Trees come as N-1 edges in the order in which Prim found them.
+// Trees come as N-1 edges in no particular order.
 template <class Real>
 struct Kernels {
   // Of a distance matrix. False, and no tree, if an entry i < j is negative.
@@ -32,6 +32,10 @@ struct Kernels {
   void (*prim_tiled)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
   // The same without the matrix.
   void (*prim_matrix_free)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
+  // The same, spared most of the distances by a coarse copy; coordinates must be finite.
+  void (*prim_coarse)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
+  // By boxes around neighbours, for few dimensions; coordinates must be finite.
+  void (*boruvka)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&);
   // Both at once, for little more than the tree: they need the same distances.
   Farthest<Real> (*prim_tiled_and_farthest)(const Real* points, int n, int d, Metric, Scratch&,

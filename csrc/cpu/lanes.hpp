@@ -81,10 +81,21 @@ struct EdgeLanes<float, W, true> {
             endpoints(least >> 16 & 0xffff, least & 0xffff)};
   }
 
+  // Weights in lane order.
+  Weights weights() const {
+    return bits<Weights>(tops(std::make_integer_sequence<int, W>()) - broadcast<Vertex, W>(raise));
+  }
+
  private:
   // Where a lane's word is, given how words() interleaves.
   double& word(int lane) {
     return reinterpret_cast<double*>(lane % 4 < 2 ? &low : &high)[lane / 4 * 2 + lane % 2];
+  }
+
+  template <int... I>
+  Vertices tops(std::integer_sequence<int, I...>) const {
+    return shuffle(bits<Vertices>(low), bits<Vertices>(high),
+                   std::integer_sequence<int, (I / 4 * 4 + I % 2 * 2 + 1 + (I % 4 / 2) * W)...>());
   }
 
   static Words either(Words a, Words b) {
@@ -120,8 +131,8 @@ struct EdgeLanes<Real, W, false> {
   Vertices weight, ends;
 
   static EdgeLanes absent() {
-    const auto none = broadcast<Vertex, W>(std::numeric_limits<Vertex>::max());
-    return {none, none};
+    return {broadcast<Vertex, W>(std::numeric_limits<Key<Real>>::max()),
+            broadcast<Vertex, W>(std::numeric_limits<Vertex>::max())};
   }
 
   template <class Side>
@@ -147,6 +158,8 @@ struct EdgeLanes<Real, W, false> {
     }
     return {Key<Real>(weight[least]), Endpoints(ends[least])};
   }
+
+  Weights weights() const { return convert<Key<Real>, W>(weight); }
 };
 
 template <class Real, int W>

@@ -25,6 +25,15 @@ inline To bits(From from) {
   static_assert(sizeof(To) == sizeof(From), "same number of bits");
   return (To)from;
 }
+// Whether a mask holds in every lane.
+template <class Mask>
+inline bool every(Mask mask) {
+  constexpr int words = int(sizeof(Mask) / sizeof(std::uint64_t));
+  const auto word = bits<Vec<std::uint64_t, words>>(mask);
+  std::uint64_t all = word[0];
+  for (int k = 1; k < words; ++k) all &= word[k];
+  return all == ~std::uint64_t(0);
+}
 // Written out, for only then does GCC see the one instruction that they are.
 template <class V>
 inline V minimum(V a, V b) {
@@ -43,11 +52,17 @@ struct Vec {
   T operator[](int k) const { return lane[k]; }
   T& operator[](int k) { return lane[k]; }
 };
-#define TORCHTOPO_LANEWISE(op)                                      \
-  template <class T, int W>                                         \
-  inline Vec<T, W> operator op(Vec<T, W> a, Vec<T, W> b) {          \
-    for (int k = 0; k < W; ++k) a.lane[k] = a.lane[k] op b.lane[k]; \
-    return a;                                                       \
+// A short unsigned would be promoted to a signed int, whose overflow is undefined.
+template <class T>
+inline T promoted(T x) {
+  return x;
+}
+inline std::uint32_t promoted(std::uint16_t x) { return x; }
+#define TORCHTOPO_LANEWISE(op)                                                             \
+  template <class T, int W>                                                                \
+  inline Vec<T, W> operator op(Vec<T, W> a, Vec<T, W> b) {                                 \
+    for (int k = 0; k < W; ++k) a.lane[k] = T(promoted(a.lane[k]) op promoted(b.lane[k])); \
+    return a;                                                                              \
   }
 TORCHTOPO_LANEWISE(+)
 TORCHTOPO_LANEWISE(-)
@@ -86,6 +101,12 @@ inline MaskOf<T, W> operator|(MaskOf<T, W> a, MaskOf<T, W> b) {
 TORCHTOPO_COMPARE(<)
 TORCHTOPO_COMPARE(==)
 #undef TORCHTOPO_COMPARE
+template <class T, int W>
+inline bool every(MaskOf<T, W> mask) {
+  bool all = true;
+  for (int k = 0; k < W; ++k) all = all && mask.lane[k];
+  return all;
+}
 template <class T, int W, class M>
 inline Vec<T, W> select(M mask, Vec<T, W> yes, Vec<T, W> no) {
   for (int k = 0; k < W; ++k) yes.lane[k] = mask.lane[k] ? yes.lane[k] : no.lane[k];
@@ -157,4 +178,15 @@ inline Vec<To, int(sizeof...(I))> widen(const From* from, std::integer_sequence<
 template <class To, int W, class From>
 inline Vec<To, W> widen(const From* from) {
   return widen<To>(from, std::make_integer_sequence<int, W>());
+}
+
+// The number of the lowest bit that is set.
+inline int trailing_zeros(std::uint32_t word) {
+#if defined(__GNUC__)
+  return __builtin_ctz(word);
+#else
+  int zeros = 0;
+  for (; !(word & 1); word >>= 1) ++zeros;
+  return zeros;
+#endif
 }

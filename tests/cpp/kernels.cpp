@@ -115,14 +115,19 @@ void check_points(std::mt19937& random, int n, int d) {
       trees_of_points(points.data(), d, metric, {1, n, nullptr, nullptr}, pairs.data(),
                       weights.data(), 1);
       expect(tree, pairs.data(), weights.data(), n - 1, "points", n, d);
-      // The path that the size did not choose must find the same tree.
+      // The paths that the size did not choose must find the same tree.
       Scratch scratch;
       std::vector<Edge<Real>> found(static_cast<std::size_t>(n));
-      for (const bool tiled : {false, true}) {
-        if (n < 2) continue;
-        const auto& kernels = instruction_set().template kernels<Real>();
-        (tiled ? kernels.prim_tiled : kernels.prim_matrix_free)(points.data(), n, d, metric,
-                                                                scratch, found.data());
+      const auto& kernels = instruction_set().template kernels<Real>();
+      const std::pair<const char*, decltype(kernels.boruvka)> paths[] = {
+          {"tiled", kernels.prim_tiled},
+          {"matrix-free", kernels.prim_matrix_free},
+          {"coarse", kernels.prim_coarse},
+          {"boruvka", kernels.boruvka}};
+      for (const auto& [path, find_tree] : paths) {
+        const bool finite_only = find_tree == kernels.boruvka || find_tree == kernels.prim_coarse;
+        if (n < 2 || (special && finite_only)) continue;
+        find_tree(points.data(), n, d, metric, scratch, found.data());
         for (int k = 0; k < n - 1; ++k) {
           const Endpoints ends = found[std::size_t(k)].ends;
           weights[std::size_t(k)] =
@@ -135,7 +140,7 @@ void check_points(std::mt19937& random, int n, int d) {
           pairs[std::size_t(2 * k + 1)] = larger(found[std::size_t(k)].ends);
           weights[std::size_t(k)] = weight_of<Real>(found[std::size_t(k)].weight);
         }
-        expect(tree, pairs.data(), weights.data(), n - 1, tiled ? "tiled" : "matrix-free", n, d);
+        expect(tree, pairs.data(), weights.data(), n - 1, path, n, d);
       }
     }
   }
@@ -186,6 +191,10 @@ int main() {
         check_points<double>(random, n, d);
       }
     }
+    // As many points as make several levels of boxes, most of them tied.
+    check_points<float>(random, 1100, 2);
+    check_points<double>(random, 600, 3);
+    check_points<float>(random, 700, 9);
     check_packed<float>(random);
     check_packed<double>(random);
   }

@@ -1,0 +1,128 @@
+// A cloud in leaves of neighbours, W leaves to a node, W of these to a node above, up to one root;
+// with the boxes around them all, so that one vector operation a coordinate tells how near all
+// children of a node can be. Coordinates must be finite.
+
+template <class Real>
+struct BoxTree {
+  static constexpr int lanes = W<Real>, leaf_size = 32, vectors = leaf_size / lanes;
+  using Index = std::size_t;
+  using Lengths = Vec<Real, lanes>;
+  using Keys = Vec<Key<Real>, lanes>;
+
+  struct Box {
+    Lengths low, high;  // one coordinate of a node's children
+  };
+  struct Level {
+    Index children;  // of all its nodes; those of level 0 are leaves
+    Box* boxes;      // [node][dimension]
+    int* first;      // [child], the smallest vertex in it
+  };
+
+  int n;
+  Index d;
+  int* vertices;         // [slot], in k-d order
+  Lengths* coordinates;  // [leaf][vector][dimension], filled up with NaN
+  Level levels[32];
+  int height = 0;
+
+  BoxTree(const Real* points, int size, int dimension, Scratch& scratch)
+      : n(size), d(Index(dimension)) {
+    const KdOrder<Real> order(points, n, dimension, leaf_size, scratch);
+    const Index leaves = Index(n + leaf_size - 1) / leaf_size;
+    vertices = scratch.take<int>(Index(n));
+    coordinates = scratch.take<Lengths>(leaves * vectors * d);
+    for (Index s = 0; s < leaves * leaf_size; ++s) {
+      if (s < Index(n)) vertices[s] = order.vertex(s);
+      for (Index k = 0; k < d; ++k)
+        coordinates[s / lanes * d + k][s % lanes] = s < Index(n)
+                                                        ? points[Index(vertices[s]) * d + k]
+                                                        : std::numeric_limits<Real>::quiet_NaN();
+    }
+    for (Index children = leaves; height == 0 || children > 1; ++height) {
+      const Index nodes = (children + lanes - 1) / lanes;
+      Level& level = levels[height];
+      level = {children, scratch.take<Box>(nodes * d), scratch.take<int>(children)};
+      for (Index child = 0; child < nodes * lanes; ++child) enclose(level, child);
+      children = nodes;
+    }
+  }
+
+  // Lower bounds of the keys of the lengths from the points of a leaf to those of a node's
+  // children. They hold in floating point: two boxes are at most as far apart in a coordinate as
+  // any two points in them, rounding keeps this order, and the same operations sum both.
+  template <class Metric>
+  Keys from_leaf(Index leaf, const Level& level, Index node) const {
+    const Box* theirs = level.boxes + node * d;
+    return sum_of_apart<Metric>(leaf, [=](Index k, Lengths low, Lengths high) {
+      return apart(theirs[k].low - high, low - theirs[k].high);
+    });
+  }
+
+  // The same from each point of a vector to those of a leaf.
+  template <class Metric>
+  Keys to_leaf(Index leaf, Index vector) const {
+    const Lengths* x = coordinates + vector * d;
+    return sum_of_apart<Metric>(
+        leaf, [=](Index k, Lengths low, Lengths high) { return apart(low - x[k], x[k] - high); });
+  }
+
+  // The keys of the lengths from a slot's point to those of a vector.
+  template <class Metric>
+  Keys lengths(int slot, Index vector) const {
+    const Lengths* from = coordinates + Index(slot / lanes) * d;
+    const Lengths* to = coordinates + vector * d;
+    Lengths sum = {};
+    for (Index k = 0; k < d; ++k)
+      sum = Metric::template add<Real, lanes>(
+          sum, to[k] - broadcast<Real, lanes>(from[k][slot % lanes]));
+    return length_keys<Real, lanes>(sum);
+  }
+
+ private:
+  static Lengths apart(Lengths below, Lengths above) {
+    return maximum(maximum(Lengths{}, below), above);
+  }
+
+  template <class Metric, class Apart>
+  Keys sum_of_apart(Index leaf, Apart apart_in) const {
+    const Box* box = levels[0].boxes + leaf / lanes * d;
+    Lengths sum = {};
+    for (Index k = 0; k < d; ++k) {
+      const auto low = broadcast<Real, lanes>(box[k].low[leaf % lanes]);
+      const auto high = broadcast<Real, lanes>(box[k].high[leaf % lanes]);
+      sum = Metric::template add<Real, lanes>(sum, apart_in(k, low, high));
+    }
+    return length_keys<Real, lanes>(sum);
+  }
+
+  // The box and the smallest vertex of a child; an empty box for a lane without a child.
+  void enclose(Level& level, Index child) {
+    const Level* below = &level == levels ? nullptr : &level - 1;
+    const Index begin = child * Index(below ? lanes : leaf_size);
+    const Index end =
+        std::min(begin + Index(below ? lanes : leaf_size), below ? below->children : Index(n));
+    for (Index k = 0; k < d; ++k) {
+      Lengths low = broadcast<Real, lanes>(std::numeric_limits<Real>::infinity());
+      Lengths high = Lengths{} - low;
+      if (below && begin < end) {
+        low = below->boxes[child * d + k].low;
+        high = below->boxes[child * d + k].high;
+      } else if (begin < end) {
+        for (Index t = child * vectors; t < (child + 1) * vectors; ++t) {
+          low = minimum(coordinates[t * d + k], low);
+          high = maximum(high, coordinates[t * d + k]);
+        }
+      }
+      Real least = low[0], most = high[0];
+      for (int c = 1; c < lanes; ++c) {
+        least = std::min<Real>(least, low[c]);
+        most = std::max<Real>(most, high[c]);
+      }
+      Box& box = level.boxes[child / lanes * d + k];
+      box.low[child % lanes] = least;
+      box.high[child % lanes] = most;
+    }
+    const int* names = below ? below->first : vertices;
+    if (begin < end) level.first[child] = *std::min_element(names + begin, names + end);
+  }
+};

@@ -1,0 +1,67 @@
+// The k-d order of a cloud: neighbours in space become neighbours in memory.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "scratch.hpp"
+
+namespace torchtopo {
+
+template <class Real>
+class KdOrder {
+ public:
+  // Points (n, d), finite, are to be sorted into leaves of `leaf_size`, the last of which may have
+  // less.
+  KdOrder(const Real* points, int n, int d, int leaf_size, Scratch& scratch)
+      : points_(points), d_(std::size_t(d)), leaf_size_(leaf_size) {
+    places_ = scratch.take<Place>(std::size_t(n));
+    for (int v = 0; v < n; ++v) places_[v].vertex = v;
+    sort(places_, places_ + n);
+  }
+
+  int vertex(std::size_t slot) const { return places_[slot].vertex; }
+
+ private:
+  struct Place {
+    Real x;  // the coordinate by which it is sorted
+    int vertex;
+  };
+
+  // Halves the points, in whole leaves, where they are spread widest. The left half has a power of
+  // two of leaves, so that leaves 2^k m to 2^k (m + 1) are always one part of space.
+  void sort(Place* begin, Place* end) {
+    const std::size_t leaves =
+        (std::size_t(end - begin) + std::size_t(leaf_size_) - 1) / std::size_t(leaf_size_);
+    if (leaves <= 1) return;
+    std::size_t left = 1;
+    while (2 * left < leaves) left *= 2;
+    std::size_t widest = 0;
+    Real spread = -1;
+    for (std::size_t k = 0; k < d_; ++k) {
+      Real low = coordinate(*begin, k), high = low;
+      for (const Place* p = begin; p < end; ++p) {
+        const Real x = coordinate(*p, k);
+        low = x < low ? x : low;
+        high = high < x ? x : high;
+      }
+      if (high - low > spread) spread = high - low, widest = k;
+    }
+    for (Place* p = begin; p < end; ++p) p->x = coordinate(*p, widest);
+    Place* middle = begin + left * std::size_t(leaf_size_);
+    std::nth_element(begin, middle, end, [](const Place& a, const Place& b) { return a.x < b.x; });
+    sort(begin, middle);
+    sort(middle, end);
+  }
+
+  Real coordinate(const Place& place, std::size_t k) const {
+    return points_[std::size_t(place.vertex) * d_ + k];
+  }
+
+  const Real* points_;
+  std::size_t d_;
+  int leaf_size_;
+  Place* places_;
+};
+
+}  // namespace torchtopo
