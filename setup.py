@@ -18,7 +18,8 @@ if sys.platform == "win32":
 else:
     # The arithmetic is contracted to multiply-adds, as it would be by default outside ISO mode;
     # everything else is IEEE, for NaN and infinity are part of the contract. Nobody reads errno.
-    FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wextra", "-Wno-psabi", "-g0"]
+    FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-g0"]
+    FLAGS += ["-Wall", "-Wextra", "-Wno-psabi"]
 
 
 class Build(build_ext):

@@ -18,7 +18,9 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("n", "d"), [(2, 1), (50, 2), (200, 3), (150, 17), (120, 400), (4200, 2), (4200, 20)])
+@pytest.mark.parametrize(
+    ("n", "d"), [(2, 1), (50, 2), (200, 3), (150, 17), (120, 400), (4200, 2), (4200, 20)]
+)
 @pytest.mark.parametrize("metric", NAMES)
 def test_deaths_of_points(metric, n, d):
     points = torch.randn(n, d, dtype=torch.float64)

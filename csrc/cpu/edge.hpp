@@ -100,11 +100,11 @@ double length(const Real* x, const Real* y, std::size_t d, Metric metric) {
 }
 
 // Adds step(x_k - y_k) to dx and takes it from dy.
-template <class Real, class Step>
+template <class Difference, class Real, class Step>
 inline void pull_apart(const Real* x, const Real* y, std::size_t d, Real* dx, Real* dy, Step step) {
 #pragma GCC ivdep  // dx is dy only where x is y, whose length is 0 or NaN
   for (std::size_t k = 0; k < d; ++k) {
-    const Real by = Real(step(double(x[k]) - double(y[k])));
+    const Real by = Real(step(Difference(x[k]) - Difference(y[k])));
     dx[k] += by;
     dy[k] -= by;
   }
@@ -130,15 +130,20 @@ void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, doubl
   if (size == 0) return;
   const auto sign = [](double t) { return t > 0 ? 1.0 : t < 0 ? -1.0 : t; };
   if (metric == Metric::manhattan) {
-    pull_apart(x, y, d, dx, dy, [=](double t) { return pull * sign(t); });
+    pull_apart<double>(x, y, d, dx, dy, [=](double t) { return pull * sign(t); });
   } else if (metric == Metric::chebyshev) {
     int largest = 0;  // the coordinates that attain the maximum share the pull
     for (std::size_t k = 0; k < d; ++k) largest += std::fabs(double(x[k]) - double(y[k])) == size;
-    pull_apart(x, y, d, dx, dy,
-               [=](double t) { return std::fabs(t) < size ? 0.0 : pull / largest * sign(t); });
+    pull_apart<double>(x, y, d, dx, dy, [=](double t) {
+      return std::fabs(t) < size ? 0.0 : pull / largest * sign(t);
+    });
+  } else if (size > 1e-30 && size < 1e30 && std::fabs(pull / size) < 1e30) {
+    // In reach of a float: two of them hold the quotient, so that 5 * (3 / 5) is 3.
+    const Real by = Real(pull / size), rest = Real(pull / size - double(by));
+    pull_apart<Real>(x, y, d, dx, dy, [=](Real t) { return by * t + rest * t; });
   } else {
     // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
     const double lift = size < 1e-290 ? 0x1p600 : 1.0, scale = pull / (size * lift);
-    pull_apart(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
+    pull_apart<double>(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
   }
 }
