@@ -34,84 +34,83 @@ T* at(Address address) {
   return reinterpret_cast<T*>(address);
 }
 
-// Calls body with a null pointer of the dtype's type, without the GIL.
+// Calls body with a null pointer of the dtype's type.
 template <class Body>
-void with_dtype(int dtype, Body body) {
-  py::gil_scoped_release other_threads_may_run;
+void with_type(int dtype, Body body) {
   dtype == 0 ? body(static_cast<float*>(nullptr)) : body(static_cast<double*>(nullptr));
 }
 
-Bags padded(Size bags, Size n, Address lengths) {
+// The same without the GIL.
+template <class Body>
+void with_dtype(int dtype, Body body) {
+  py::gil_scoped_release other_threads_may_run;
+  with_type(dtype, body);
+}
+
+// Padded to n points a bag with or without `lengths`, or packed by `cu_seqlens`.
+Bags batch(Size bags, Size n, Address lengths, Address cu_seqlens) {
   if (n > std::numeric_limits<int>::max())
     throw std::invalid_argument("a bag may hold at most 2^31 - 1 points");
-  return {bags, n, at<const Size>(lengths), nullptr};
-}
-Bags packed(Size bags, Address cu_seqlens) {
-  return {bags, 0, nullptr, at<const Size>(cu_seqlens)};
+  return {bags, n, at<const Size>(lengths), at<const Size>(cu_seqlens)};
 }
 
-constexpr int precomputed = 4;
+template <class Real>
+Space<Real> space(Address values, Size d, int metric) {
+  return {at<const Real>(values), d, Metric(metric)};
+}
 
-// With an address for `farthest`, also the farthest pair of each bag.
-void vietoris_rips(Address data, int dtype, int metric, Size bags, Size n, Size d, Address lengths,
-                   Address edges, Address weights, Address farthest, int threads) {
+void vietoris_rips(Address values, int dtype, Size d, int metric, Size bags, Size n,
+                   Address lengths, Address cu_seqlens, Address edges, Address weights,
+                   int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
-    const Bags where = padded(bags, n, lengths);
-    if (metric != precomputed)
-      return trees_of_points(at<const Real>(data), d, Metric(metric), where, at<Size>(edges),
-                             at<Real>(weights), threads, at<Size>(farthest));
-    trees_of_matrices(at<const Real>(data), where, at<Size>(edges), at<Real>(weights), threads);
-    if (farthest) farthest_of_matrices(at<const Real>(data), where, at<Size>(farthest), threads);
+    trees(space<Real>(values, d, metric), batch(bags, n, lengths, cu_seqlens), at<Size>(edges),
+          at<Real>(weights), threads);
   });
 }
 
-void vietoris_rips_packed(Address points, int dtype, int metric, Size bags, Size d,
-                          Address cu_seqlens, Address edges, Address weights, Address farthest,
-                          int threads) {
+void diameter(Address values, int dtype, Size d, int metric, Size bags, Size n, Address lengths,
+              Address cu_seqlens, Address pairs, int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
-    trees_of_points(at<const Real>(points), d, Metric(metric), packed(bags, cu_seqlens),
-                    at<Size>(edges), at<Real>(weights), threads, at<Size>(farthest));
+    farthest_pairs(space<Real>(values, d, metric), batch(bags, n, lengths, cu_seqlens),
+                   at<Size>(pairs), threads);
   });
 }
 
-void diameter(Address data, int dtype, int metric, Size bags, Size n, Size d, Address lengths,
-              Address pair, int threads) {
-  with_dtype(dtype, [&](auto* real) {
-    using Real = std::remove_pointer_t<decltype(real)>;
-    const Bags where = padded(bags, n, lengths);
-    if (metric == precomputed)
-      farthest_of_matrices(at<const Real>(data), where, at<Size>(pair), threads);
-    else
-      farthest_of_points(at<const Real>(data), d, Metric(metric), where, at<Size>(pair), threads);
+void edges_of_signature(Address x, int dtype_x, Size d_x, int metric_x, Address z, int dtype_z,
+                        Size d_z, int metric_z, Size bags, Size n, Address lengths,
+                        Address cu_seqlens, Address pairs_x, Address pairs, Address lengths_x,
+                        Address lengths_z, Address farthest_x, Address farthest_z, int threads) {
+  const SignatureEdges edges = {at<const Size>(pairs_x), at<Size>(pairs), at<Size>(farthest_x),
+                                at<Size>(farthest_z)};
+  with_dtype(dtype_x, [&](auto* real_x) {
+    using X = std::remove_pointer_t<decltype(real_x)>;
+    with_type(dtype_z, [&](auto* real_z) {
+      using Z = std::remove_pointer_t<decltype(real_z)>;
+      signature_edges(space<X>(x, d_x, metric_x), space<Z>(z, d_z, metric_z),
+                      batch(bags, n, lengths, cu_seqlens), edges, at<X>(lengths_x),
+                      at<Z>(lengths_z), threads);
+    });
   });
 }
 
-void diameter_packed(Address points, int dtype, int metric, Size bags, Size d, Address cu_seqlens,
-                     Address pair, int threads) {
-  with_dtype(dtype, [&](auto* real) {
-    using Real = std::remove_pointer_t<decltype(real)>;
-    farthest_of_points(at<const Real>(points), d, Metric(metric), packed(bags, cu_seqlens),
-                       at<Size>(pair), threads);
-  });
-}
-
-void pair_distances(Address points, int dtype, int metric, Size bags, Size n, Size d, Address pairs,
+void pair_distances(Address points, int dtype, Size d, int metric, Size bags, Size n, Address pairs,
                     Size m, Address out, int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
-    pair_lengths(at<const Real>(points), d, Metric(metric), padded(bags, n, 0),
-                 at<const Size>(pairs), m, at<Real>(out), threads);
+    pair_lengths(space<Real>(points, d, metric), batch(bags, n, 0, 0), at<const Size>(pairs), m,
+                 at<Real>(out), threads);
   });
 }
 
-void pair_distances_backward(Address points, int dtype, int metric, Size bags, Size n, Size d,
-                             Address pairs, Size m, Address grad, Address out, int threads) {
+void pair_distances_backward(Address points, int dtype, Size d, int metric, Size bags, Size n,
+                             Address pairs, Size m, Address lengths, Address grad, Address out,
+                             int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
-    pair_pulls(at<const Real>(points), d, Metric(metric), padded(bags, n, 0), at<const Size>(pairs),
-               m, at<const Real>(grad), at<Real>(out), threads);
+    pair_pulls(space<Real>(points, d, metric), batch(bags, n, 0, 0), at<const Size>(pairs), m,
+               at<const Real>(lengths), at<const Real>(grad), at<Real>(out), threads);
   });
 }
 
@@ -137,9 +136,8 @@ py::dict config() {
 
 PYBIND11_MODULE(_C, m) {
   m.def("vietoris_rips", &vietoris_rips);
-  m.def("vietoris_rips_packed", &vietoris_rips_packed);
   m.def("diameter", &diameter);
-  m.def("diameter_packed", &diameter_packed);
+  m.def("signature_edges", &edges_of_signature);
   m.def("pair_distances", &pair_distances);
   m.def("pair_distances_backward", &pair_distances_backward);
   m.def("elder_rule", [](Address edges, Size bags, Size m, Size n, Address dying, int threads) {

@@ -1,8 +1,9 @@
-// The metrics of points, by the numbers under which Python passes them.
+// What a space is measured by, under the numbers by which Python passes it: a metric of points, or
+// distances as they are given.
 #pragma once
 
 namespace torchtopo {
 
-enum class Metric { euclidean, manhattan, chebyshev, cosine };
+enum class Metric { euclidean, manhattan, chebyshev, cosine, precomputed };
 
 }  // namespace torchtopo

@@ -52,26 +52,3 @@ def test_the_tensor_code_works_in_blocks(monkeypatch):
     whole = _generic.diameter(points, "euclidean", None)
     monkeypatch.setattr(_generic, "_BLOCK", 1)
     assert torch.equal(_generic.diameter(points, "euclidean", None), whole)
-
-
-@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev", "cosine"])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-@pytest.mark.parametrize("d", [2, 9, 70])
-def test_with_the_tree_it_is_the_same_pair_and_the_same_tree(d, dtype, metric):
-    ops = torch.ops.torchtopo
-    points = torch.randint(-9, 9, (5, 67, d)).to(dtype)
-    points[1, 3, 0] = torch.nan
-    points[2, 8, 1] = torch.inf
-    points[3] = 1.0
-    points[4] *= 1e-30 if dtype == torch.float32 else 1.0
-    lengths = torch.tensor([67, 40, 50, 2, 33])
-    for n in (None, lengths, torch.ones_like(lengths)):
-        pairs, weights, farthest = ops.vietoris_rips_diameter(points, metric, n)
-        assert torch.equal(farthest, ops.diameter(points, metric, n))
-        expected = ops.vietoris_rips(points, metric, n)
-        assert torch.equal(pairs, expected[0])
-        assert torch.equal(weights.nan_to_num(-1.0), expected[1].nan_to_num(-1.0))
-    packed, cu_seqlens = torchtopo.pack([p[:n] for p, n in zip(points, lengths, strict=True)])
-    pairs, weights, farthest = ops.vietoris_rips_diameter_packed(packed, cu_seqlens, metric)
-    assert torch.equal(farthest, ops.diameter_packed(packed, cu_seqlens, metric))
-    assert torch.equal(pairs, ops.vietoris_rips_packed(packed, cu_seqlens, metric)[0])

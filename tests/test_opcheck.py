@@ -25,9 +25,18 @@ SAMPLES = [
     (ops.elder_rule, (pairs, 7)),
     (ops.pair_distances, (leaf, pairs, "euclidean")),
     (ops.pair_distances, (points.double(), pairs, "chebyshev")),
-    (ops.pair_distances_backward, (torch.rand(2, 3), points, pairs, "euclidean")),
-    (ops.vietoris_rips_diameter, (points, "euclidean", lengths)),
-    (ops.vietoris_rips_diameter_packed, (packed, cu_seqlens, "euclidean")),
+    (
+        ops.pair_distances_backward,
+        (torch.rand(2, 3), torch.rand(2, 3), points, pairs, "euclidean"),
+    ),
+    (
+        ops.signature_edges,
+        (points, leaf[..., :2], None, "cosine", "euclidean", lengths, None, True, False),
+    ),
+    (
+        ops.signature_edges,
+        (packed, packed.double(), None, "euclidean", "euclidean", None, cu_seqlens, False, True),
+    ),
     (ops.diameter, (points, "euclidean", lengths)),
     (ops.diameter, (distances, "precomputed", None)),
     (ops.diameter_packed, (packed, cu_seqlens, "manhattan")),

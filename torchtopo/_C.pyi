@@ -1,44 +1,66 @@
 """The compiled kernels. Tensors are the addresses of contiguous CPU memory; 0 stands for None.
 
-`dtype` is 0 for float32 and 1 for float64; `metric` is a value of `_bags.POINT_METRICS`, or 4 where
-the data are distances. The caller has checked shapes and allocated the outputs.
+`dtype` is 0 for float32 and 1 for float64, `d` the number of coordinates, `metric` the place in
+`_bags.METRICS`; with cu_seqlens `n` is not looked at. The caller has checked shapes and allocated
+the outputs.
 """
 
 from typing import Any
 
 def vietoris_rips(
-    points: int,
+    values: int,
     dtype: int,
+    d: int,
     metric: int,
     bags: int,
     n: int,
-    d: int,
     lengths: int,
-    edges: int,
-    weights: int,
-    farthest: int,
-    threads: int,
-) -> None: ...
-def vietoris_rips_packed(
-    points: int,
-    dtype: int,
-    metric: int,
-    bags: int,
-    d: int,
     cu_seqlens: int,
     edges: int,
     weights: int,
-    farthest: int,
+    threads: int,
+) -> None: ...
+def diameter(
+    values: int,
+    dtype: int,
+    d: int,
+    metric: int,
+    bags: int,
+    n: int,
+    lengths: int,
+    cu_seqlens: int,
+    pairs: int,
+    threads: int,
+) -> None: ...
+def signature_edges(
+    x: int,
+    dtype_x: int,
+    d_x: int,
+    metric_x: int,
+    z: int,
+    dtype_z: int,
+    d_z: int,
+    metric_z: int,
+    bags: int,
+    n: int,
+    lengths: int,
+    cu_seqlens: int,
+    pairs_x: int,
+    pairs: int,
+    lengths_x: int,
+    lengths_z: int,
+    farthest_x: int,
+    farthest_z: int,
     threads: int,
 ) -> None: ...
 def elder_rule(edges: int, bags: int, m: int, n: int, dying: int, threads: int) -> None: ...
 def pair_distances(
     points: int,
     dtype: int,
+    d: int,
     metric: int,
     bags: int,
     n: int,
-    d: int,
     pairs: int,
     m: int,
     out: int,
@@ -47,35 +69,15 @@ def pair_distances(
 def pair_distances_backward(
     points: int,
     dtype: int,
+    d: int,
     metric: int,
     bags: int,
     n: int,
-    d: int,
     pairs: int,
     m: int,
+    lengths: int,
     grad: int,
     out: int,
-    threads: int,
-) -> None: ...
-def diameter(
-    data: int,
-    dtype: int,
-    metric: int,
-    bags: int,
-    n: int,
-    d: int,
-    lengths: int,
-    pair: int,
-    threads: int,
-) -> None: ...
-def diameter_packed(
-    points: int,
-    dtype: int,
-    metric: int,
-    bags: int,
-    d: int,
-    cu_seqlens: int,
-    pair: int,
     threads: int,
 ) -> None: ...
 def config() -> dict[str, Any]: ...

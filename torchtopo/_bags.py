@@ -98,6 +98,41 @@ def check_pairs(points: Tensor, pairs: Tensor, name: str = "pairs") -> None:
         raise ValueError(f"{name} are on {pairs.device}, the points on {points.device}")
 
 
+def check_spaces(
+    x: Tensor,
+    z: Tensor,
+    metric_x: str,
+    metric_z: str,
+    pairs_x: Tensor | None,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+) -> None:
+    """Check that x and z are the same bags in two spaces, and that pairs_x fits; reads no value."""
+    if cu_seqlens is None:
+        check_points(x, metric_x, lengths, "x")
+        check_points(z, metric_z, lengths, "z")
+    else:
+        if lengths is not None:
+            raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
+        check_packed(x, cu_seqlens, metric_x, "x")
+        check_packed(z, cu_seqlens, metric_z, "z")
+    if x.shape[:-1] != z.shape[:-1]:
+        raise ValueError(
+            f"x and z must be the same bags, equal but for the last dimension; "
+            f"got {tuple(x.shape)} and {tuple(z.shape)}"
+        )
+    if x.device != z.device:
+        raise ValueError(f"x is on {x.device}, z on {z.device}")
+    if pairs_x is not None:
+        check_pairs(x, pairs_x, "pairs_x")
+        bags = 1 if cu_seqlens is None else cu_seqlens.shape[0] - 1
+        if pairs_x.shape[-2] != x.shape[-2] - bags:
+            raise ValueError(
+                f"pairs_x must hold the {x.shape[-2] - bags} pairs of each bag of x "
+                f"{tuple(x.shape)}, got {tuple(pairs_x.shape)}"
+            )
+
+
 def check_lengths_in_range(lengths: Tensor, n: int) -> None:
     """Raise ValueError unless every bag has 1 to `n` points; reads the values."""
     if lengths.numel() == 0:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _C, _bags, _generic
-from torchtopo._bags import POINT_METRICS
-
-_PRECOMPUTED = 4
+from torchtopo import _C, _bags
+from torchtopo._bags import METRICS
 
 
 def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -25,26 +23,77 @@ def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[
     return _padded_trees(points, metric, lengths)
 
 
-def vietoris_rips_diameter(
-    points: Tensor, metric: str, lengths: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Trees, and the farthest pair of each bag while its distances are at hand."""
-    _bags.check_points(points, metric, lengths)
-    farthest = torch.empty((*points.shape[:-2], 2), dtype=torch.int64)
-    return *_padded_trees(points, metric, lengths, farthest), farthest
-
-
 def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     _bags.check_packed(points, cu_seqlens, metric)
-    return _packed_trees(points, cu_seqlens, metric)
+    total = points.shape[0]
+    bags = cu_seqlens.shape[0] - 1
+    values, space = _space(points, metric)
+    ends = _int64_ends(cu_seqlens, total)
+    edges = torch.empty((total - bags, 2), dtype=torch.int64)
+    weights = torch.empty((total - bags,), dtype=values.dtype)
+    _C.vietoris_rips(
+        values.data_ptr(),
+        *space,
+        bags,
+        0,
+        0,
+        ends.data_ptr(),
+        edges.data_ptr(),
+        weights.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return edges, weights
 
 
-def vietoris_rips_diameter_packed(
-    points: Tensor, cu_seqlens: Tensor, metric: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    _bags.check_packed(points, cu_seqlens, metric)
-    farthest = torch.empty((cu_seqlens.shape[0] - 1, 2), dtype=torch.int64)
-    return *_packed_trees(points, cu_seqlens, metric, farthest), farthest
+def signature_edges(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor | None,
+    metric_x: str,
+    metric_z: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    farthest_x: bool,
+    farthest_z: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The edges of both trees, measured in both spaces bag by bag while a bag is in the cache."""
+    _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    values_x, space_x = _space(x, metric_x)
+    values_z, space_z = _space(z, metric_z)
+    *batch, n, _ = x.shape
+    limits = ends = None
+    if cu_seqlens is None:
+        bags = batch
+        limits = _int64_lengths(lengths, n)
+        m = n - 1
+    else:
+        bags = [cu_seqlens.shape[0] - 1]
+        ends = _int64_ends(cu_seqlens, n)
+        m = n - bags[0]
+    known = None if pairs_x is None else pairs_x.contiguous()
+    pairs = torch.empty(*batch, 2 * m, 2, dtype=torch.int64)
+    a = torch.empty(*batch, 2 * m, dtype=values_x.dtype)
+    b = torch.empty(*batch, 2 * m, dtype=values_z.dtype)
+    far_x = torch.empty((*bags, 2) if farthest_x else 0, dtype=torch.int64)
+    far_z = torch.empty((*bags, 2) if farthest_z else 0, dtype=torch.int64)
+    _C.signature_edges(
+        values_x.data_ptr(),
+        *space_x,
+        values_z.data_ptr(),
+        *space_z,
+        _count(bags),
+        n,
+        _address(limits),
+        _address(ends),
+        _address(known),
+        pairs.data_ptr(),
+        a.data_ptr(),
+        b.data_ptr(),
+        far_x.data_ptr() if farthest_x else 0,
+        far_z.data_ptr() if farthest_z else 0,
+        torch.get_num_threads(),
+    )
+    return pairs, a, b, far_x, far_z
 
 
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
@@ -58,21 +107,16 @@ def elder_rule(pairs: Tensor, n: int) -> Tensor:
 def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
-    *batch, n, d = points.shape
+    *batch, n, _ = points.shape
     m = pairs.shape[-2]
-    if metric == "precomputed":
-        _bags.check_pairs_in_range(pairs, n)
-        return _generic.pair_distances(points, pairs, metric)
-    values, dtype = _contiguous(points)
+    values, space = _space(points, metric)
     edges = pairs.contiguous()
     out = torch.empty(*batch, m, dtype=values.dtype)
     _C.pair_distances(
         values.data_ptr(),
-        dtype,
-        POINT_METRICS[metric],
+        *space,
         _count(batch),
         n,
-        d,
         edges.data_ptr(),
         m,
         out.data_ptr(),
@@ -81,26 +125,31 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return out
 
 
-def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+def pair_distances_backward(
+    grad: Tensor, lengths: Tensor, points: Tensor, pairs: Tensor, metric: str
+) -> Tensor:
     """The gradient of the points: each pair pulls its two ends along the gradient of its length."""
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
-    *batch, n, d = points.shape
-    values, dtype = _contiguous(points)
+    *batch, n, _ = points.shape
+    values, space = _space(points, metric)
     edges = pairs.contiguous()
+    measured = lengths.to(values.dtype).contiguous()
     pull = grad.to(values.dtype).contiguous()
-    if pull.shape != pairs.shape[:-1]:
-        raise ValueError(f"grad {tuple(grad.shape)} does not fit pairs {tuple(pairs.shape)}")
+    for name, numbers in (("lengths", measured), ("grad", pull)):
+        if numbers.shape != pairs.shape[:-1]:
+            raise ValueError(
+                f"{name} {tuple(numbers.shape)} does not fit pairs {tuple(pairs.shape)}"
+            )
     out = torch.empty(points.shape, dtype=values.dtype)
     _C.pair_distances_backward(
         values.data_ptr(),
-        dtype,
-        POINT_METRICS[metric],
+        *space,
         _count(batch),
         n,
-        d,
         edges.data_ptr(),
         pairs.shape[-2],
+        measured.data_ptr(),
         pull.data_ptr(),
         out.data_ptr(),
         torch.get_num_threads(),
@@ -111,18 +160,17 @@ def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric:
 def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
     """The farthest pair at a finite distance; a pair at distance NaN comes before it."""
     _bags.check_points(points, metric, lengths)
-    *batch, n, d = points.shape
-    values, dtype = _contiguous(points)
+    *batch, n, _ = points.shape
+    values, space = _space(points, metric)
     limits = _int64_lengths(lengths, n)
     pair = torch.empty(*batch, 2, dtype=torch.int64)
     _C.diameter(
         values.data_ptr(),
-        dtype,
-        POINT_METRICS.get(metric, _PRECOMPUTED),
+        *space,
         _count(batch),
         n,
-        d,
         _address(limits),
+        0,
         pair.data_ptr(),
         torch.get_num_threads(),
     )
@@ -132,18 +180,16 @@ def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
 def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
     """The farthest pair of each packed bag, in packed row numbers."""
     _bags.check_packed(points, cu_seqlens, metric)
-    total, d = points.shape
-    _bags.check_cu_seqlens_in_order(cu_seqlens, total)
     bags = cu_seqlens.shape[0] - 1
-    values, dtype = _contiguous(points)
-    ends = cu_seqlens.to(torch.int64).contiguous()
+    values, space = _space(points, metric)
+    ends = _int64_ends(cu_seqlens, points.shape[0])
     pair = torch.empty((bags, 2), dtype=torch.int64)
-    _C.diameter_packed(
+    _C.diameter(
         values.data_ptr(),
-        dtype,
-        POINT_METRICS[metric],
+        *space,
         bags,
-        d,
+        0,
+        0,
         ends.data_ptr(),
         pair.data_ptr(),
         torch.get_num_threads(),
@@ -151,62 +197,34 @@ def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
     return pair
 
 
-def _padded_trees(
-    points: Tensor, metric: str, lengths: Tensor | None, farthest: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    *batch, n, d = points.shape
-    values, dtype = _contiguous(points)
+def _padded_trees(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    *batch, n, _ = points.shape
+    values, space = _space(points, metric)
     limits = _int64_lengths(lengths, n)
     edges = torch.empty(*batch, n - 1, 2, dtype=torch.int64)
     weights = torch.empty(*batch, n - 1, dtype=values.dtype)
     _C.vietoris_rips(
         values.data_ptr(),
-        dtype,
-        POINT_METRICS.get(metric, _PRECOMPUTED),
+        *space,
         _count(batch),
         n,
-        d,
         _address(limits),
+        0,
         edges.data_ptr(),
         weights.data_ptr(),
-        _address(farthest),
         torch.get_num_threads(),
     )
     return edges, weights
 
 
-def _packed_trees(
-    points: Tensor, cu_seqlens: Tensor, metric: str, farthest: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    total, d = points.shape
-    _bags.check_cu_seqlens_in_order(cu_seqlens, total)
-    bags = cu_seqlens.shape[0] - 1
-    values, dtype = _contiguous(points)
-    ends = cu_seqlens.to(torch.int64).contiguous()
-    edges = torch.empty((total - bags, 2), dtype=torch.int64)
-    weights = torch.empty((total - bags,), dtype=values.dtype)
-    _C.vietoris_rips_packed(
-        values.data_ptr(),
-        dtype,
-        POINT_METRICS[metric],
-        bags,
-        d,
-        ends.data_ptr(),
-        edges.data_ptr(),
-        weights.data_ptr(),
-        _address(farthest),
-        torch.get_num_threads(),
-    )
-    return edges, weights
-
-
-def _contiguous(points: Tensor) -> tuple[Tensor, int]:
-    """Values as the kernels read them, and the number of their dtype; half types become float32."""
-    if points.dtype == torch.float32:
-        return points.contiguous(), 0
+def _space(points: Tensor, metric: str) -> tuple[Tensor, tuple[int, int, int]]:
+    """Values as the kernels read them, half types as float32; and dtype, coordinates, metric."""
+    dtype = 0
     if points.dtype == torch.float64:
-        return points.contiguous(), 1
-    return points.detach().float().contiguous(), 0
+        dtype = 1
+    elif points.dtype != torch.float32:
+        points = points.detach().float()
+    return points.contiguous(), (dtype, points.shape[-1], METRICS.index(metric))
 
 
 def _int64_lengths(lengths: Tensor | None, n: int) -> Tensor | None:
@@ -214,6 +232,11 @@ def _int64_lengths(lengths: Tensor | None, n: int) -> Tensor | None:
         return None
     _bags.check_lengths_in_range(lengths, n)
     return lengths.to(torch.int64).contiguous()
+
+
+def _int64_ends(cu_seqlens: Tensor, total: int) -> Tensor:
+    _bags.check_cu_seqlens_in_order(cu_seqlens, total)
+    return cu_seqlens.to(torch.int64).contiguous()
 
 
 def _address(values: Tensor | None) -> int:

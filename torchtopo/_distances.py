@@ -66,17 +66,27 @@ def lengths_of(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
 
 def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """The measured lengths `values`, bit for bit, as a differentiable function of the points."""
-    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    transformed = in_a_transform()
     if not transformed and not (points.requires_grad and torch.is_grad_enabled()):
         return values
     if metric == "precomputed":
         entries = matrix_entries(points, pairs).to(values.dtype)
         return torch.where(pairs[..., 0] < 0, values, entries)
-    if not transformed and points.is_cpu and not torch.compiler.is_compiling():
+    if not transformed and has_kernels(points):
         apply: Any = _PairDistances.apply
         result: Tensor = apply(values, points, pairs, metric)
         return result
     return _traced(values, points, pairs, metric)
+
+
+def in_a_transform() -> bool:
+    """Whether more than reverse mode may be asked for: a `torch.func` transform, forward mode."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def has_kernels(points: Tensor) -> bool:
+    """Whether a kernel pulls at these points; under `torch.compile` tensor code can be fused."""
+    return points.is_cpu and not torch.compiler.is_compiling()
 
 
 def result_dtype(points: Tensor) -> torch.dtype:
@@ -86,6 +96,18 @@ def result_dtype(points: Tensor) -> torch.dtype:
     if torch.is_autocast_enabled(points.device.type):
         return torch.float32
     return points.dtype
+
+
+def gradient_of(
+    values: Tensor, slope: Tensor, points: Tensor, pairs: Tensor, metric: str
+) -> Tensor:
+    """The gradient Σ slope·∂length of the points, itself differentiable where that is recorded."""
+    if not torch.is_grad_enabled():
+        pulled: Tensor = _pull(slope, values, points, pairs, metric)
+    else:
+        lengths = _traced(values, points, pairs, metric)
+        (pulled,) = torch.autograd.grad(lengths, points, slope, create_graph=True)
+    return pulled
 
 
 def _traced(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
@@ -107,8 +129,4 @@ class _PairDistances(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None, None]:
         values, points, pairs = ctx.saved_tensors
-        if not torch.is_grad_enabled():
-            return None, _pull(grad, points, pairs, ctx.metric), None, None
-        lengths = _traced(values, points, pairs, ctx.metric)
-        (pulled,) = torch.autograd.grad(lengths, points, grad, create_graph=True)
-        return None, pulled, None, None
+        return None, gradient_of(values, grad, points, pairs, ctx.metric), None, None

@@ -29,21 +29,66 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     )
 
 
-def vietoris_rips_diameter(
-    points: Tensor, metric: str, lengths: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    ops = torch.ops.torchtopo
-    return *ops.vietoris_rips(points, metric, lengths), ops.diameter(points, metric, lengths)
+def signature_edges(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor | None,
+    metric_x: str,
+    metric_z: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    farthest_x: bool,
+    farthest_z: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The edges of both trees, those of x before those of z, measured in both spaces.
 
-
-def vietoris_rips_diameter_packed(
-    points: Tensor, cu_seqlens: Tensor, metric: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    ops = torch.ops.torchtopo
+    A pair that is infinitely far apart in either becomes padding. The farthest pairs are empty
+    where they are not asked for.
+    """
+    _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    measure = torch.ops.torchtopo.pair_distances
+    # A tree comes with the lengths of its own pairs; those of the other space's are measured.
+    pairs_z, own_z = _trees(z, metric_z, lengths, cu_seqlens)
+    if pairs_x is None:
+        pairs_x, own_x = _trees(x, metric_x, lengths, cu_seqlens)
+    else:
+        own_x = measure(x, pairs_x, metric_x)
+    pairs = torch.cat((pairs_x, pairs_z), -2)
+    a = torch.cat((own_x, measure(x, pairs_z, metric_x)), -1)
+    b = torch.cat((measure(z, pairs_x, metric_z), own_z), -1)
+    infinite = torch.maximum(a, b) == torch.inf
     return (
-        *ops.vietoris_rips_packed(points, cu_seqlens, metric),
-        ops.diameter_packed(points, cu_seqlens, metric),
+        pairs.masked_fill(infinite.unsqueeze(-1), -1),
+        a.masked_fill(infinite, 0.0),
+        b.masked_fill(infinite, 0.0),
+        _farthest(x, metric_x, lengths, cu_seqlens) if farthest_x else pairs.new_empty(0),
+        _farthest(z, metric_z, lengths, cu_seqlens) if farthest_z else pairs.new_empty(0),
     )
+
+
+def _trees(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    ops = torch.ops.torchtopo
+    if cu_seqlens is not None:
+        found = ops.vietoris_rips_packed(points, cu_seqlens, metric)
+    elif metric == "precomputed":
+        found = ops.minimum_spanning_tree(points, lengths)
+    else:
+        found = ops.vietoris_rips(points, metric, lengths)
+    pairs, weights = found
+    return pairs, weights
+
+
+def _farthest(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> Tensor:
+    ops = torch.ops.torchtopo
+    if cu_seqlens is not None:
+        pair: Tensor = ops.diameter_packed(points, cu_seqlens, metric)
+    else:
+        pair = ops.diameter(points, metric, lengths)
+    return pair
 
 
 def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:

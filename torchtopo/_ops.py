@@ -22,13 +22,13 @@ SCHEMAS = (
     "vietoris_rips_packed(Tensor points, Tensor cu_seqlens, str metric) -> (Tensor, Tensor)",
     "elder_rule(Tensor pairs, int n) -> Tensor",
     "pair_distances(Tensor points, Tensor pairs, str metric) -> Tensor",
-    "pair_distances_backward(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
-    "vietoris_rips_diameter(Tensor points, str metric, Tensor? lengths)"
-    " -> (Tensor, Tensor, Tensor)",
-    "vietoris_rips_diameter_packed(Tensor points, Tensor cu_seqlens, str metric)"
-    " -> (Tensor, Tensor, Tensor)",
+    "pair_distances_backward(Tensor grad, Tensor lengths, Tensor points, Tensor pairs, str metric)"
+    " -> Tensor",
     "diameter(Tensor points, str metric, Tensor? lengths) -> Tensor",
     "diameter_packed(Tensor points, Tensor cu_seqlens, str metric) -> Tensor",
+    "signature_edges(Tensor x, Tensor z, Tensor? pairs_x, str metric_x, str metric_z,"
+    " Tensor? lengths, Tensor? cu_seqlens, bool farthest_x, bool farthest_z)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 
 
@@ -99,23 +99,9 @@ def _fake_pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
 
 
 def _fake_pair_distances_backward(
-    grad: Tensor, points: Tensor, pairs: Tensor, metric: str
+    grad: Tensor, lengths: Tensor, points: Tensor, pairs: Tensor, metric: str
 ) -> Tensor:
     return points.new_empty(points.shape)
-
-
-def _fake_vietoris_rips_diameter(
-    points: Tensor, metric: str, lengths: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    pairs, weights = _fake_vietoris_rips(points, metric, lengths)
-    return pairs, weights, _fake_diameter(points, metric, lengths)
-
-
-def _fake_vietoris_rips_diameter_packed(
-    points: Tensor, cu_seqlens: Tensor, metric: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    pairs, weights = _fake_vietoris_rips_packed(points, cu_seqlens, metric)
-    return pairs, weights, _fake_diameter_packed(points, cu_seqlens, metric)
 
 
 def _fake_diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
@@ -126,6 +112,30 @@ def _fake_diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tenso
 def _fake_diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
     _bags.check_packed(points, cu_seqlens, metric)
     return points.new_empty((cu_seqlens.shape[0] - 1, 2), dtype=torch.int64)
+
+
+def _fake_signature_edges(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor | None,
+    metric_x: str,
+    metric_z: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    farthest_x: bool,
+    farthest_z: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    *batch, n, _ = x.shape
+    bags = [] if cu_seqlens is None else [cu_seqlens.shape[0] - 1]
+    edges = (*batch, 2 * (n - (bags[0] if bags else 1)))
+    return (
+        x.new_empty((*edges, 2), dtype=torch.int64),
+        x.new_empty(edges, dtype=_measured_in(x)),
+        z.new_empty(edges, dtype=_measured_in(z)),
+        x.new_empty((*batch, *bags, 2) if farthest_x else 0, dtype=torch.int64),
+        x.new_empty((*batch, *bags, 2) if farthest_z else 0, dtype=torch.int64),
+    )
 
 
 # Rules for vmap: the mapped dimension becomes the first batch dimension. A packed batch has none,
@@ -191,6 +201,8 @@ def _register() -> None:
         anywhere = getattr(_generic, name, None)
         lib.impl(name, anywhere or _missing(name), "CompositeExplicitAutograd")
         torch.library.register_fake(f"torchtopo::{name}", globals()[f"_fake_{name}"], lib=lib)
+        if name == "signature_edges":  # under vmap the operators that it is made of are called
+            continue
         rule = _vmap_packed if name.endswith("_packed") else _vmap_batch
         torch.library.register_vmap(f"torchtopo::{name}", rule(name), lib=lib)
     if _C.config()["cuda"]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
+from torchtopo import _bags, _generic, _ops  # noqa: F401  (registers the operators)
 from torchtopo._bags import Metric
-from torchtopo._distances import lengths_of, measure, result_dtype, with_gradient
-from torchtopo._pairs import tree
+from torchtopo._distances import (
+    gradient_of,
+    has_kernels,
+    in_a_transform,
+    lengths_of,
+    result_dtype,
+    with_gradient,
+)
 
 Convention: TypeAlias = Literal["paper", "topoae", "mil", "torch_topological"]
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
-_diameter = torch.ops.torchtopo.diameter.default
-_diameter_packed = torch.ops.torchtopo.diameter_packed.default
-_vietoris_rips_diameter = torch.ops.torchtopo.vietoris_rips_diameter.default
-_vietoris_rips_diameter_packed = torch.ops.torchtopo.vietoris_rips_diameter_packed.default
+_signature_edges = torch.ops.torchtopo.signature_edges.default
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def signature_loss(
         raise ValueError(
             f"convention {convention!r} has no x_scale; 'topoae' and 'torch_topological' have one"
         )
-    _check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     if validate:
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
         _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
@@ -122,46 +125,29 @@ def signature_loss(
             _bags.check_pairs_in_range(pairs_x, x.shape[-2], "pairs_x")
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
-    farthest_x = farthest_z = None
-    # A tree comes with the lengths of its own pairs; those of the other space's are measured.
-    if form.z_by == "maximum":
-        pairs_z, own_z, farthest_z = _tree_and_farthest(z, metric_z, lengths, cu_seqlens)
+    z_by_maximum = form.z_by == "maximum"
+    edges_of = _generic.signature_edges if in_a_transform() else _signature_edges
+    edges, a, b, farthest_x, farthest_z = edges_of(
+        x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, x_by_maximum, z_by_maximum
+    )
+    bags = _Bags(edges, z, lengths, cu_seqlens)
+    share = 2 if form.bag == "half squares" else bags.points()
+    if x_by_maximum:
+        x_scale = _maximum(x, farthest_x, metric_x, cu_seqlens)
+    if z_by_maximum:
+        z_scale = _maximum(z, farthest_z, metric_z, cu_seqlens)
+    scaled = x_scale is not None or z_scale is not None
+    if not scaled and cu_seqlens is None and _pulls(x, metric_x, z, metric_z):
+        loss: Tensor = _squares(share, edges, a, x, metric_x, b, z, metric_z)
     else:
-        pairs_z, own_z = tree(z, metric_z, lengths, cu_seqlens, "z")
-    if pairs_x is None:
-        if x_by_maximum:
-            pairs_x, own_x, farthest_x = _tree_and_farthest(x, metric_x, lengths, cu_seqlens)
-        else:
-            pairs_x, own_x = tree(x, metric_x, lengths, cu_seqlens, "x")
-        both = torch.cat((pairs_x, pairs_z), -2)
-        a = torch.cat((own_x, measure(x, pairs_z, metric_x)), -1)
-    else:
-        both = torch.cat((pairs_x, pairs_z), -2)
-        a = measure(x, both, metric_x)
-        if x_by_maximum:
-            farthest_x = _farthest(x, metric_x, lengths, cu_seqlens)
-    b = torch.cat((measure(z, pairs_x, metric_z), own_z), -1)
-    # A pair that is infinitely far apart becomes padding, of length and gradient 0, in both spaces.
-    infinite = torch.maximum(a, b) == torch.inf
-    both = both.masked_fill(infinite.unsqueeze(-1), -1)
-    a = with_gradient(a.masked_fill(infinite, 0.0), x, both, metric_x)
-    b = with_gradient(b.masked_fill(infinite, 0.0), z, both, metric_z)
-
-    edges = _Edges(both, z, lengths, cu_seqlens)
-    if x_scale is not None:
-        a = a / edges.spread(x_scale)
-    elif farthest_x is not None:
-        a = a / edges.spread(_maximum(x, farthest_x, metric_x, cu_seqlens))
-    if z_scale is not None:
-        b = b / edges.spread(z_scale)
-    elif farthest_z is not None:
-        b = b / edges.spread(_maximum(z, farthest_z, metric_z, cu_seqlens))
-
-    if form.bag == "half norms":
-        loss = edges.norms(a - b) / 2
-    else:
-        squares = torch.nn.functional.mse_loss(a, b, reduction="none")
-        loss = edges.sums(squares) / (2 if form.bag == "half squares" else edges.points())
+        a = with_gradient(a, x, edges, metric_x)
+        b = with_gradient(b, z, edges, metric_z)
+        if x_scale is not None:
+            a = a / bags.spread(x_scale)
+        if z_scale is not None:
+            b = b / bags.spread(z_scale)
+        halves = form.bag == "half norms"
+        loss = bags.norms(a - b) / 2 if halves else bags.sums((a - b).square()) / share
     if reduction != "none":
         loss = loss.mean() if reduction == "mean" else loss.sum()
     return loss.to(torch.promote_types(result_dtype(x), result_dtype(z)))
@@ -207,7 +193,7 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
     return counts.index_add(0, bag, found.long())
 
 
-class _Edges:
+class _Bags:
     """The measured edges `(*B, M)` of a batch: what sums and spreads over the bags they are of."""
 
     def __init__(
@@ -256,28 +242,56 @@ class _Edges:
         return roots.reshape(2, bags).sum(0)
 
 
-def _tree_and_farthest(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs, their lengths, and the farthest pair of each bag, from one look at the distances."""
-    if metric == "precomputed":
-        return *tree(points, metric, lengths, cu_seqlens), _diameter(points, metric, lengths)
-    if cu_seqlens is not None:
-        pairs, weights, farthest = _vietoris_rips_diameter_packed(points, cu_seqlens, metric)
-    else:
-        pairs, weights, farthest = _vietoris_rips_diameter(points, metric, lengths)
-    return pairs, weights, farthest
+def _pulls(x: Tensor, metric_x: str, z: Tensor, metric_z: str) -> bool:
+    """Whether reverse mode alone is asked for, of points at which a kernel pulls."""
+    if in_a_transform() or not has_kernels(z) or not torch.is_grad_enabled():
+        return False
+    if (x.requires_grad and metric_x == "precomputed") or metric_z == "precomputed":
+        return False
+    return x.requires_grad or z.requires_grad
 
 
-def _farthest(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
-) -> Tensor:
-    """The farthest pair `(*B, 2)` of each bag, (-1, -1) where there is none."""
-    if cu_seqlens is not None:
-        pair: Tensor = _diameter_packed(points, cu_seqlens, metric)
-    else:
-        pair = _diameter(points, metric, lengths)
-    return pair
+class _Squares(torch.autograd.Function):
+    """Σ(a-b)² / share of each bag, in reverse mode a pull instead of a graph of small steps.
+
+    The graph of a second derivative is the tensor code's.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        share: Tensor | int,
+        edges: Tensor,
+        a: Tensor,
+        x: Tensor,
+        metric_x: str,
+        b: Tensor,
+        z: Tensor,
+        metric_z: str,
+    ) -> Tensor:
+        difference = a - b
+        ctx.save_for_backward(edges, difference, a, x, b, z)
+        ctx.share, ctx.metric_x, ctx.metric_z = share, metric_x, metric_z
+        return difference.square().sum(-1) / share
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        edges, difference, a, x, b, z = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            difference = with_gradient(a, x, edges, ctx.metric_x) - with_gradient(
+                b, z, edges, ctx.metric_z
+            )
+        grad_x = grad_z = None
+        if ctx.needs_input_grad[3]:
+            slope = difference * (2 * grad / ctx.share).unsqueeze(-1)
+            grad_x = gradient_of(a, slope, x, edges, ctx.metric_x)
+        if ctx.needs_input_grad[6]:
+            slope = difference * (-2 * grad / ctx.share).unsqueeze(-1)
+            grad_z = gradient_of(b, slope, z, edges, ctx.metric_z)
+        return None, None, None, grad_x, None, None, grad_z, None
+
+
+_squares: Any = _Squares.apply
 
 
 def _maximum(points: Tensor, farthest: Tensor, metric: str, cu_seqlens: Tensor | None) -> Tensor:
@@ -299,37 +313,3 @@ def _edge_keys(pairs: Tensor) -> Tensor:
     """One integer per pair, the same for (i, j) and (j, i), negative for padding."""
     i, j = pairs.unbind(-1)
     return torch.minimum(i, j) * (1 << 32) + torch.maximum(i, j)
-
-
-def _check_spaces(
-    x: Tensor,
-    z: Tensor,
-    metric_x: str,
-    metric_z: str,
-    pairs_x: Tensor | None,
-    lengths: Tensor | None,
-    cu_seqlens: Tensor | None,
-) -> None:
-    if cu_seqlens is None:
-        _bags.check_points(x, metric_x, lengths, "x")
-        _bags.check_points(z, metric_z, lengths, "z")
-    else:
-        if lengths is not None:
-            raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
-        _bags.check_packed(x, cu_seqlens, metric_x, "x")
-        _bags.check_packed(z, cu_seqlens, metric_z, "z")
-    if x.shape[:-1] != z.shape[:-1]:
-        raise ValueError(
-            f"x and z must be the same bags, equal but for the last dimension; "
-            f"got {tuple(x.shape)} and {tuple(z.shape)}"
-        )
-    if x.device != z.device:
-        raise ValueError(f"x is on {x.device}, z on {z.device}")
-    if pairs_x is not None:
-        _bags.check_pairs(x, pairs_x, "pairs_x")
-        bags = 1 if cu_seqlens is None else cu_seqlens.shape[0] - 1
-        if pairs_x.shape[-2] != x.shape[-2] - bags:
-            raise ValueError(
-                f"pairs_x must hold the {x.shape[-2] - bags} pairs of each bag of x "
-                f"{tuple(x.shape)}, got {tuple(pairs_x.shape)}"
-            )

@@ -194,4 +194,33 @@ Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric m
   return farthest_of_points(points, n, d, metric, scratch);
 }
 
+// One bag of n points in the space that its batch is measured in.
+template <class Real>
+struct Cloud {
+  const Real* values;
+  int n, d;
+  Metric metric;
+
+  bool is_matrix() const { return metric == Metric::precomputed; }
+
+  void tree(Scratch& scratch, Edge<Real>* edges) const {
+    if (n < 2) return;
+    if (is_matrix())
+      tree_of_matrix(values, std::size_t(d), n, scratch, edges);
+    else
+      tree_of_points(values, n, d, metric, scratch, edges);
+  }
+
+  Endpoints farthest(Scratch& scratch) const {
+    return is_matrix() ? farthest_of_matrix(values, std::size_t(d), n)
+                       : farthest_of_points(values, n, d, metric, scratch);
+  }
+
+  Endpoints tree_and_farthest(Scratch& scratch, Edge<Real>* edges) const {
+    if (!is_matrix()) return tree_and_farthest_of_points(values, n, d, metric, scratch, edges);
+    tree(scratch, edges);
+    return farthest(scratch);
+  }
+};
+
 }  // namespace torchtopo

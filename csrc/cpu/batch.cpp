@@ -1,6 +1,7 @@
 #include "batch.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -31,32 +32,38 @@ void for_each_bag(std::int64_t bags, int threads, Work work) {
   });
 }
 
-template <class Real, class Tree>
-void trees(const Bags& bags, double work_per_bag, std::int64_t* edges, Real* weights, int threads,
-           Tree find_tree) {
-  const int workers = threads_for(double(bags.count) * work_per_bag, threads);
-  for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
-    const int n = int(bags.size(b));
-    Edge<Real>* tree = scratch.take<Edge<Real>>(std::size_t(n));
-    find_tree(b, n, scratch, tree);
-    std::int64_t* pair = edges + 2 * bags.first_edge(b);
-    Real* weight = weights + bags.first_edge(b);
-    const std::int64_t base = bags.first_name(b);
-    for (int k = 0; k < n - 1; ++k, pair += 2) {
-      pair[0] = base + smaller(tree[k].ends);
-      pair[1] = base + larger(tree[k].ends);
-      *weight++ = weight_of<Real>(tree[k].weight);
-    }
-    const std::int64_t padding = bags.edge_rows(b) - std::max(n - 1, 0);
-    std::fill_n(pair, 2 * padding, -1);
-    std::fill_n(weight, padding, Real(0));
-  });
+// Bag b as its space holds it.
+template <class Real>
+Cloud<Real> bag_of(const Space<Real>& space, const Bags& bags, std::int64_t b) {
+  return {space.values + bags.first_row(b) * space.d, int(bags.size(b)), int(space.d),
+          space.metric};
 }
 
 void name_pair(const Bags& bags, std::int64_t b, Endpoints ends, std::int64_t* pair) {
   const bool none = ends == ~Endpoints(0);
   pair[0] = none ? -1 : bags.first_name(b) + smaller(ends);
   pair[1] = none ? -1 : bags.first_name(b) + larger(ends);
+}
+
+// Writes the tree of bag b to its rows of pairs and weights, and its farthest pair where asked for.
+template <class Real>
+void write_tree(const Space<Real>& space, const Bags& bags, std::int64_t b, Scratch& scratch,
+                std::int64_t* pairs, Real* weights, std::int64_t* farthest = nullptr) {
+  scratch.reset();
+  const Cloud<Real> bag = bag_of(space, bags, b);
+  Edge<Real>* tree = scratch.take<Edge<Real>>(std::size_t(bag.n));
+  if (farthest)
+    name_pair(bags, b, bag.tree_and_farthest(scratch, tree), farthest + 2 * b);
+  else
+    bag.tree(scratch, tree);
+  const int count = std::max(bag.n - 1, 0);
+  for (int k = 0; k < count; ++k) {
+    name_pair(bags, b, tree[k].ends, pairs + 2 * k);
+    weights[k] = weight_of<Real>(tree[k].weight);
+  }
+  const std::int64_t padding = bags.edge_rows(b) - count;
+  std::fill_n(pairs + 2 * count, 2 * padding, -1);
+  std::fill_n(weights + count, padding, Real(0));
 }
 
 // Whether (i, j) names two points; the padding (-1, -1) does not, and nothing else is let through.
@@ -68,94 +75,129 @@ bool is_pair(std::int64_t i, std::int64_t j, std::int64_t n) {
                               std::to_string(j) + ")");
 }
 
+// The rows that a pair of bag b can name: the bag's, or, packed, the whole batch's.
+struct Named {
+  std::int64_t first_row, rows;
+  Named(const Bags& bags, std::int64_t b)
+      : first_row(bags.cu_seqlens ? 0 : b * bags.n),
+        rows(bags.cu_seqlens ? bags.cu_seqlens[bags.count] : bags.n) {}
+};
+
+// Lengths of pairs of bag b.
+template <class Real>
+void measure_pairs(const Space<Real>& space, const Bags& bags, std::int64_t b,
+                   const std::int64_t* pairs, std::int64_t count, Real* lengths) {
+  const auto length = instruction_set().kernels<Real>().length;
+  const Named named(bags, b);
+  const Real* first = space.values + named.first_row * space.d;
+  for (std::int64_t k = 0; k < count; ++k) {
+    const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
+    if (!is_pair(i, j, named.rows))
+      lengths[k] = 0;
+    else if (space.metric == Metric::precomputed)
+      lengths[k] = first[std::min(i, j) * space.d + std::max(i, j)];
+    else
+      lengths[k] = Real(
+          length(first + i * space.d, first + j * space.d, std::size_t(space.d), space.metric));
+  }
+}
+
+// NaN beside it is left for the caller to see.
+bool one_is_infinite(double a, double b) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  return (a == infinity && b == b) || (b == infinity && a == a);
+}
+
 double mean_size(const Bags& bags) {
   return bags.cu_seqlens
              ? double(bags.cu_seqlens[bags.count]) / double(std::max<std::int64_t>(bags.count, 1))
              : double(bags.n);
 }
 
+// Elementary steps to look at all pairs of the bags.
+template <class Real>
+double work_of(const Space<Real>& space, const Bags& bags) {
+  const double n = mean_size(bags);
+  const double a_pair = space.metric == Metric::precomputed ? 1 : double(space.d) / 8;
+  return double(bags.count) * n * n * a_pair;
+}
+
 }  // namespace
 
 template <class Real>
-void trees_of_matrices(const Real* distances, const Bags& bags, std::int64_t* edges, Real* weights,
-                       int threads) {
-  const std::int64_t n = bags.n;
-  trees(bags, double(n) * double(n), edges, weights, threads,
-        [=](std::int64_t b, int size, Scratch& scratch, Edge<Real>* tree) {
-          if (size > 1) tree_of_matrix(distances + b * n * n, std::size_t(n), size, scratch, tree);
-        });
-}
-
-template <class Real>
-void trees_of_points(const Real* points, std::int64_t d, Metric metric, const Bags& bags,
-                     std::int64_t* edges, Real* weights, int threads, std::int64_t* farthest) {
-  const double n = mean_size(bags);
-  trees(bags, n * n * double(d) / 8, edges, weights, threads,
-        [=, &bags](std::int64_t b, int size, Scratch& scratch, Edge<Real>* tree) {
-          const Real* bag = points + bags.first_row(b) * d;
-          if (farthest)
-            name_pair(bags, b,
-                      tree_and_farthest_of_points(bag, size, int(d), metric, scratch, tree),
-                      farthest + 2 * b);
-          else if (size > 1)
-            tree_of_points(bag, size, int(d), metric, scratch, tree);
-        });
-}
-
-template <class Real>
-void farthest_of_matrices(const Real* distances, const Bags& bags, std::int64_t* pairs,
-                          int threads) {
-  const std::int64_t n = bags.n;
-  const int workers = threads_for(double(bags.count) * double(n) * double(n), threads);
-  for_each_bag(bags.count, workers, [&](Scratch&, std::int64_t b) {
-    name_pair(bags, b, farthest_of_matrix(distances + b * n * n, std::size_t(n), int(bags.size(b))),
-              pairs + 2 * b);
-  });
-}
-
-template <class Real>
-void farthest_of_points(const Real* points, std::int64_t d, Metric metric, const Bags& bags,
-                        std::int64_t* pairs, int threads) {
-  const double n = mean_size(bags);
-  const int workers = threads_for(double(bags.count) * n * n * double(d) / 8, threads);
+void trees(const Space<Real>& space, const Bags& bags, std::int64_t* edges, Real* weights,
+           int threads) {
+  const int workers = threads_for(work_of(space, bags), threads);
   for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
-    const Real* bag = points + bags.first_row(b) * d;
-    name_pair(bags, b, farthest_of_points(bag, int(bags.size(b)), int(d), metric, scratch),
-              pairs + 2 * b);
+    const std::int64_t first = bags.first_edge(b);
+    write_tree(space, bags, b, scratch, edges + 2 * first, weights + first);
   });
 }
 
 template <class Real>
-void pair_lengths(const Real* points, std::int64_t d, Metric metric, const Bags& bags,
-                  const std::int64_t* pairs, std::int64_t m, Real* lengths, int threads) {
-  const int workers = threads_for(double(bags.count) * double(m) * double(d) / 4, threads);
-  const auto length = instruction_set().kernels<Real>().length;
-  for_each_bag(bags.count, workers, [&](Scratch&, std::int64_t b) {
-    const Real* bag = points + b * bags.n * d;
-    for (std::int64_t k = b * m; k < (b + 1) * m; ++k) {
-      const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
-      lengths[k] = is_pair(i, j, bags.n)
-                       ? Real(length(bag + i * d, bag + j * d, std::size_t(d), metric))
-                       : Real(0);
+void farthest_pairs(const Space<Real>& space, const Bags& bags, std::int64_t* pairs, int threads) {
+  const int workers = threads_for(work_of(space, bags), threads);
+  for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
+    name_pair(bags, b, bag_of(space, bags, b).farthest(scratch), pairs + 2 * b);
+  });
+}
+
+template <class X, class Z>
+void signature_edges(const Space<X>& x, const Space<Z>& z, const Bags& bags,
+                     const SignatureEdges& edges, X* lengths_x, Z* lengths_z, int threads) {
+  const int workers =
+      threads_for((edges.pairs_x ? 0 : work_of(x, bags)) + work_of(z, bags), threads);
+  const bool packed = bags.cu_seqlens;
+  for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
+    const std::int64_t first = bags.first_edge(b), m = bags.edge_rows(b);
+    const std::int64_t of_x = packed ? first : 2 * first;
+    const std::int64_t of_z = packed ? bags.first_edge(bags.count) + first : of_x + m;
+    std::int64_t *pairs_x = edges.pairs + 2 * of_x, *pairs_z = edges.pairs + 2 * of_z;
+    if (edges.pairs_x) {
+      std::copy_n(edges.pairs_x + 2 * first, 2 * m, pairs_x);
+      measure_pairs(x, bags, b, pairs_x, m, lengths_x + of_x);
+      if (edges.farthest_x)
+        name_pair(bags, b, bag_of(x, bags, b).farthest(scratch), edges.farthest_x + 2 * b);
+    } else {
+      write_tree(x, bags, b, scratch, pairs_x, lengths_x + of_x, edges.farthest_x);
     }
+    write_tree(z, bags, b, scratch, pairs_z, lengths_z + of_z, edges.farthest_z);
+    measure_pairs(x, bags, b, pairs_z, m, lengths_x + of_z);
+    measure_pairs(z, bags, b, pairs_x, m, lengths_z + of_x);
+    for (const std::int64_t part : {of_x, of_z})
+      for (std::int64_t k = part; k < part + m; ++k)
+        if (one_is_infinite(lengths_x[k], lengths_z[k])) {
+          edges.pairs[2 * k] = edges.pairs[2 * k + 1] = -1;
+          lengths_x[k] = 0, lengths_z[k] = 0;
+        }
   });
 }
 
 template <class Real>
-void pair_pulls(const Real* points, std::int64_t d, Metric metric, const Bags& bags,
-                const std::int64_t* pairs, std::int64_t m, const Real* pulls, Real* gradient,
+void pair_lengths(const Space<Real>& space, const Bags& bags, const std::int64_t* pairs,
+                  std::int64_t m, Real* lengths, int threads) {
+  const double work = double(bags.count) * double(m) * double(space.d) / 4;
+  for_each_bag(bags.count, threads_for(work, threads), [&](Scratch&, std::int64_t b) {
+    measure_pairs(space, bags, b, pairs + 2 * b * m, m, lengths + b * m);
+  });
+}
+
+template <class Real>
+void pair_pulls(const Space<Real>& space, const Bags& bags, const std::int64_t* pairs,
+                std::int64_t m, const Real* lengths, const Real* pulls, Real* gradient,
                 int threads) {
-  const int workers = threads_for(double(bags.count) * double(m) * double(d) / 2, threads);
+  const double work = double(bags.count) * double(m) * double(space.d) / 2;
   const auto pull_ends = instruction_set().kernels<Real>().pull_ends;
-  for_each_bag(bags.count, workers, [&](Scratch&, std::int64_t b) {
-    const Real* bag = points + b * bags.n * d;
+  for_each_bag(bags.count, threads_for(work, threads), [&](Scratch&, std::int64_t b) {
+    const std::int64_t d = space.d;
+    const Real* bag = space.values + b * bags.n * d;
     Real* out = gradient + b * bags.n * d;
     std::fill_n(out, bags.n * d, Real(0));
     for (std::int64_t k = b * m; k < (b + 1) * m; ++k) {
       const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
       if (is_pair(i, j, bags.n))
-        pull_ends(bag + i * d, bag + j * d, std::size_t(d), metric, pulls[k], out + i * d,
-                  out + j * d);
+        pull_ends(bag + i * d, bag + j * d, std::size_t(d), space.metric, lengths[k], pulls[k],
+                  out + i * d, out + j * d);
     }
   });
 }
@@ -169,17 +211,17 @@ void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, st
   });
 }
 
-#define TORCHTOPO_INSTANTIATE(Real)                                                               \
-  template void trees_of_matrices(const Real*, const Bags&, std::int64_t*, Real*, int);           \
-  template void trees_of_points(const Real*, std::int64_t, Metric, const Bags&, std::int64_t*,    \
-                                Real*, int, std::int64_t*);                                       \
-  template void farthest_of_matrices(const Real*, const Bags&, std::int64_t*, int);               \
-  template void farthest_of_points(const Real*, std::int64_t, Metric, const Bags&, std::int64_t*, \
-                                   int);                                                          \
-  template void pair_lengths(const Real*, std::int64_t, Metric, const Bags&, const std::int64_t*, \
-                             std::int64_t, Real*, int);                                           \
-  template void pair_pulls(const Real*, std::int64_t, Metric, const Bags&, const std::int64_t*,   \
-                           std::int64_t, const Real*, Real*, int);
+#define TORCHTOPO_INSTANTIATE(Real)                                                              \
+  template void trees(const Space<Real>&, const Bags&, std::int64_t*, Real*, int);               \
+  template void farthest_pairs(const Space<Real>&, const Bags&, std::int64_t*, int);             \
+  template void signature_edges(const Space<Real>&, const Space<float>&, const Bags&,            \
+                                const SignatureEdges&, Real*, float*, int);                      \
+  template void signature_edges(const Space<Real>&, const Space<double>&, const Bags&,           \
+                                const SignatureEdges&, Real*, double*, int);                     \
+  template void pair_lengths(const Space<Real>&, const Bags&, const std::int64_t*, std::int64_t, \
+                             Real*, int);                                                        \
+  template void pair_pulls(const Space<Real>&, const Bags&, const std::int64_t*, std::int64_t,   \
+                           const Real*, const Real*, Real*, int);
 TORCHTOPO_INSTANTIATE(float)
 TORCHTOPO_INSTANTIATE(double)
 #undef TORCHTOPO_INSTANTIATE

@@ -83,8 +83,8 @@ void check_matrices(std::mt19937& random, int n) {
   for (const auto& matrices : cases) {
     std::vector<std::int64_t> pairs(std::size_t(bags * (n - 1) * 2) + 1);
     std::vector<Real> weights(std::size_t(bags * (n - 1)) + 1);
-    trees_of_matrices(matrices.data(), {bags, n, lengths.data(), nullptr}, pairs.data(),
-                      weights.data(), 2);
+    trees(Space<Real>{matrices.data(), n, Metric::precomputed}, {bags, n, lengths.data(), nullptr},
+          pairs.data(), weights.data(), 2);
     for (int b = 0; b < bags; ++b) {
       const std::vector<Real> one(matrices.begin() + b * n * n, matrices.begin() + (b + 1) * n * n);
       expect(kruskal(one, n, int(lengths[std::size_t(b)])), pairs.data() + b * (n - 1) * 2,
@@ -112,8 +112,8 @@ void check_points(std::mt19937& random, int n, int d) {
       const std::vector<Edge<Real>> tree = kruskal(matrix, n, n);
       std::vector<std::int64_t> pairs(std::size_t(2 * n));
       std::vector<Real> weights(static_cast<std::size_t>(n));
-      trees_of_points(points.data(), d, metric, {1, n, nullptr, nullptr}, pairs.data(),
-                      weights.data(), 1);
+      trees(Space<Real>{points.data(), d, metric}, {1, n, nullptr, nullptr}, pairs.data(),
+            weights.data(), 1);
       expect(tree, pairs.data(), weights.data(), n - 1, "points", n, d);
       // The paths that the size did not choose must find the same tree.
       Scratch scratch;
@@ -155,12 +155,12 @@ void check_packed(std::mt19937& random) {
   for (Real& x : points) x = Real(normal(random));
   std::vector<std::int64_t> pairs(2 * 52), alone(2 * 56);
   std::vector<Real> weights(52), alone_weights(56);
-  trees_of_points(points.data(), d, Metric::cosine, {4, 0, nullptr, ends.data()}, pairs.data(),
-                  weights.data(), 2);
+  const Bags bags = {4, 0, nullptr, ends.data()};
+  trees(Space<Real>{points.data(), d, Metric::cosine}, bags, pairs.data(), weights.data(), 2);
   for (std::size_t b = 0; b < 4; ++b) {
     const std::int64_t n = ends[b + 1] - ends[b], first = ends[b] - std::int64_t(b);
-    trees_of_points(points.data() + ends[b] * d, d, Metric::cosine, {1, n, nullptr, nullptr},
-                    alone.data(), alone_weights.data(), 1);
+    trees(Space<Real>{points.data() + ends[b] * d, d, Metric::cosine}, {1, n, nullptr, nullptr},
+          alone.data(), alone_weights.data(), 1);
     for (std::int64_t k = 0; k < n - 1; ++k) {
       const bool same =
           pairs[std::size_t(2 * (first + k))] == ends[b] + alone[std::size_t(2 * k)] &&
@@ -168,13 +168,24 @@ void check_packed(std::mt19937& random) {
       if (!same && ++failures) std::printf("FAILED packed bag %zu, edge %d\n", b, int(k));
     }
   }
+  const Space<Real> space = {points.data(), d, Metric::euclidean};
+  const Bags whole = {1, 56, nullptr, nullptr};
   std::vector<Real> pulls(52, Real(1)), gradient(56 * 7), lengths(52);
-  pair_lengths(points.data(), d, Metric::euclidean, {1, 56, nullptr, nullptr}, pairs.data(), 52,
-               lengths.data(), 1);
-  pair_pulls(points.data(), d, Metric::euclidean, {1, 56, nullptr, nullptr}, pairs.data(), 52,
-             pulls.data(), gradient.data(), 1);
-  farthest_of_points(points.data(), d, Metric::euclidean, {4, 0, nullptr, ends.data()},
-                     alone.data(), 2);
+  pair_lengths(space, whole, pairs.data(), 52, lengths.data(), 1);
+  pair_pulls(space, whole, pairs.data(), 52, lengths.data(), pulls.data(), gradient.data(), 1);
+  farthest_pairs(space, bags, alone.data(), 2);
+
+  // Both trees in one call, with a space of the other type.
+  const std::vector<double> wide(points.begin(), points.end());
+  std::vector<std::int64_t> both(2 * 104), far_x(8), far_z(8);
+  std::vector<Real> in_x(104);
+  std::vector<double> in_z(104);
+  signature_edges(space, Space<double>{wide.data(), d, Metric::chebyshev}, bags,
+                  {nullptr, both.data(), far_x.data(), far_z.data()}, in_x.data(), in_z.data(), 2);
+  trees(space, bags, pairs.data(), weights.data(), 1);
+  const bool same = std::equal(pairs.begin(), pairs.end(), both.begin()) &&
+                    std::equal(weights.begin(), weights.end(), in_x.begin()) && far_x[0] < 5;
+  if (!same && ++failures) std::printf("FAILED signature edges\n");
 }
 
 }  // namespace
