@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= runs/rendered
+# setuptools warns whoever installs a checkout editable that folders here shadow packages: they do.
+INSTALL = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install -q
 
 .PHONY: run test check sanitize install-test docs bench clean
 
@@ -14,7 +16,7 @@ test: $(VENV)/test-installed
 
 # Lint, types, formatting.
 check: $(VENV)/test-installed
-	$(BIN)/python -m pip install -q ruff mypy clang-format==18.1.8
+	$(INSTALL) ruff mypy clang-format==18.1.8
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -29,23 +31,23 @@ install-test: $(VENV)/test-installed
 	$(BIN)/python -m pytest -m install
 
 docs: $(VENV)/bin/python
-	$(BIN)/python -m pip install -q -e ".[docs]"
+	$(INSTALL) -e ".[docs]"
 	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/bin/python
-	$(BIN)/python -m pip install -q -e ".[bench]"
+	$(INSTALL) -e ".[bench]"
 	$(BIN)/python -m benchmarks
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --upgrade pip
+	$(INSTALL) --upgrade pip
 
 $(VENV)/run-installed: $(VENV)/bin/python pyproject.toml setup.py
-	$(BIN)/python -m pip install -q -e ".[mil]"
+	$(INSTALL) -e ".[mil]"
 	touch $@
 
 $(VENV)/test-installed: $(VENV)/bin/python pyproject.toml setup.py
-	$(BIN)/python -m pip install -q -e ".[test,mil,detect,dask]"
+	$(INSTALL) -e ".[test,mil,detect,dask]"
 	touch $@
 
 clean:
