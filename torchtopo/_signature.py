@@ -126,28 +126,28 @@ def signature_loss(
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
-    edges_of = _generic.signature_edges if in_a_transform() else _signature_edges
-    edges, a, b, farthest_x, farthest_z = edges_of(
+    measure = _generic.signature_edges if in_a_transform() else _signature_edges
+    pairs, a, b, farthest_x, farthest_z = measure(
         x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, x_by_maximum, z_by_maximum
     )
-    bags = _Bags(edges, z, lengths, cu_seqlens)
-    share = 2 if form.bag == "half squares" else bags.points()
+    edges = _Edges(pairs, z, lengths, cu_seqlens)
+    share = 2 if form.bag == "half squares" else edges.points()
     if x_by_maximum:
         x_scale = _maximum(x, farthest_x, metric_x, cu_seqlens)
     if z_by_maximum:
         z_scale = _maximum(z, farthest_z, metric_z, cu_seqlens)
     scaled = x_scale is not None or z_scale is not None
     if not scaled and cu_seqlens is None and _pulls(x, metric_x, z, metric_z):
-        loss: Tensor = _squares(share, edges, a, x, metric_x, b, z, metric_z)
+        loss: Tensor = _squares(share, pairs, a, x, metric_x, b, z, metric_z)
     else:
-        a = with_gradient(a, x, edges, metric_x)
-        b = with_gradient(b, z, edges, metric_z)
+        a = with_gradient(a, x, pairs, metric_x)
+        b = with_gradient(b, z, pairs, metric_z)
         if x_scale is not None:
-            a = a / bags.spread(x_scale)
+            a = a / edges.spread(x_scale)
         if z_scale is not None:
-            b = b / bags.spread(z_scale)
+            b = b / edges.spread(z_scale)
         halves = form.bag == "half norms"
-        loss = bags.norms(a - b) / 2 if halves else bags.sums((a - b).square()) / share
+        loss = edges.norms(a - b) / 2 if halves else edges.sums((a - b).square()) / share
     if reduction != "none":
         loss = loss.mean() if reduction == "mean" else loss.sum()
     return loss.to(torch.promote_types(result_dtype(x), result_dtype(z)))
@@ -193,7 +193,7 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
     return counts.index_add(0, bag, found.long())
 
 
-class _Bags:
+class _Edges:
     """The measured edges `(*B, M)` of a batch: what sums and spreads over the bags they are of."""
 
     def __init__(
@@ -261,7 +261,7 @@ class _Squares(torch.autograd.Function):
     def forward(
         ctx: Any,
         share: Tensor | int,
-        edges: Tensor,
+        pairs: Tensor,
         a: Tensor,
         x: Tensor,
         metric_x: str,
@@ -270,24 +270,24 @@ class _Squares(torch.autograd.Function):
         metric_z: str,
     ) -> Tensor:
         difference = a - b
-        ctx.save_for_backward(edges, difference, a, x, b, z)
+        ctx.save_for_backward(pairs, difference, a, x, b, z)
         ctx.share, ctx.metric_x, ctx.metric_z = share, metric_x, metric_z
         return difference.square().sum(-1) / share
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        edges, difference, a, x, b, z = ctx.saved_tensors
+        pairs, difference, a, x, b, z = ctx.saved_tensors
         if torch.is_grad_enabled():
-            difference = with_gradient(a, x, edges, ctx.metric_x) - with_gradient(
-                b, z, edges, ctx.metric_z
+            difference = with_gradient(a, x, pairs, ctx.metric_x) - with_gradient(
+                b, z, pairs, ctx.metric_z
             )
         grad_x = grad_z = None
         if ctx.needs_input_grad[3]:
             slope = difference * (2 * grad / ctx.share).unsqueeze(-1)
-            grad_x = gradient_of(a, slope, x, edges, ctx.metric_x)
+            grad_x = gradient_of(a, slope, x, pairs, ctx.metric_x)
         if ctx.needs_input_grad[6]:
             slope = difference * (-2 * grad / ctx.share).unsqueeze(-1)
-            grad_z = gradient_of(b, slope, z, edges, ctx.metric_z)
+            grad_z = gradient_of(b, slope, z, pairs, ctx.metric_z)
         return None, None, None, grad_x, None, None, grad_z, None
 
 
