@@ -105,12 +105,11 @@ void pair_distances(Address points, int dtype, Size d, int metric, Size bags, Si
 }
 
 void pair_distances_backward(Address points, int dtype, Size d, int metric, Size bags, Size n,
-                             Address pairs, Size m, Address lengths, Address grad, Address out,
-                             int threads) {
+                             Address pairs, Size m, Address grad, Address out, int threads) {
   with_dtype(dtype, [&](auto* real) {
     using Real = std::remove_pointer_t<decltype(real)>;
     pair_pulls(space<Real>(points, d, metric), batch(bags, n, 0, 0), at<const Size>(pairs), m,
-               at<const Real>(lengths), at<const Real>(grad), at<Real>(out), threads);
+               at<const Real>(grad), at<Real>(out), threads);
   });
 }
 

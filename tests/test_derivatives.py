@@ -148,3 +148,11 @@ def test_inside_no_grad_there_is_no_graph():
         assert not torchtopo.deaths(points).requires_grad
     with torch.inference_mode():
         assert torchtopo.deaths(points).shape == (5,)
+
+
+def test_the_gradient_of_a_length_is_measured_in_float64_and_rounded_once():
+    points = torch.randn(200, 2, 37, requires_grad=True)
+    torchtopo.pair_distances(points, torch.tensor([[0, 1]]).expand(200, 1, 2)).sum().backward()
+    x, y = points.detach().double().unbind(1)
+    unit = (x - y) / torch.linalg.vector_norm(x - y, dim=-1, keepdim=True)
+    assert torch.equal(points.grad, torch.stack((unit, -unit), 1).float())

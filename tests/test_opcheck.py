@@ -25,10 +25,7 @@ SAMPLES = [
     (ops.elder_rule, (pairs, 7)),
     (ops.pair_distances, (leaf, pairs, "euclidean")),
     (ops.pair_distances, (points.double(), pairs, "chebyshev")),
-    (
-        ops.pair_distances_backward,
-        (torch.rand(2, 3), torch.rand(2, 3), points, pairs, "euclidean"),
-    ),
+    (ops.pair_distances_backward, (torch.rand(2, 3), points, pairs, "euclidean")),
     (
         ops.signature_edges,
         (points, leaf[..., :2], None, "cosine", "euclidean", lengths, None, True, False),

@@ -75,7 +75,6 @@ def pair_distances_backward(
     n: int,
     pairs: int,
     m: int,
-    lengths: int,
     grad: int,
     out: int,
     threads: int,

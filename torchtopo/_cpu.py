@@ -125,22 +125,16 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return out
 
 
-def pair_distances_backward(
-    grad: Tensor, lengths: Tensor, points: Tensor, pairs: Tensor, metric: str
-) -> Tensor:
+def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """The gradient of the points: each pair pulls its two ends along the gradient of its length."""
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
     *batch, n, _ = points.shape
     values, space = _space(points, metric)
     edges = pairs.contiguous()
-    measured = lengths.to(values.dtype).contiguous()
     pull = grad.to(values.dtype).contiguous()
-    for name, numbers in (("lengths", measured), ("grad", pull)):
-        if numbers.shape != pairs.shape[:-1]:
-            raise ValueError(
-                f"{name} {tuple(numbers.shape)} does not fit pairs {tuple(pairs.shape)}"
-            )
+    if pull.shape != pairs.shape[:-1]:
+        raise ValueError(f"grad {tuple(grad.shape)} does not fit pairs {tuple(pairs.shape)}")
     out = torch.empty(points.shape, dtype=values.dtype)
     _C.pair_distances_backward(
         values.data_ptr(),
@@ -149,7 +143,6 @@ def pair_distances_backward(
         n,
         edges.data_ptr(),
         pairs.shape[-2],
-        measured.data_ptr(),
         pull.data_ptr(),
         out.data_ptr(),
         torch.get_num_threads(),

@@ -103,7 +103,7 @@ def gradient_of(
 ) -> Tensor:
     """The gradient Σ slope·∂length of the points, itself differentiable where that is recorded."""
     if not torch.is_grad_enabled():
-        pulled: Tensor = _pull(slope, values, points, pairs, metric)
+        pulled: Tensor = _pull(slope, points, pairs, metric)
     else:
         lengths = _traced(values, points, pairs, metric)
         (pulled,) = torch.autograd.grad(lengths, points, slope, create_graph=True)

@@ -22,8 +22,7 @@ SCHEMAS = (
     "vietoris_rips_packed(Tensor points, Tensor cu_seqlens, str metric) -> (Tensor, Tensor)",
     "elder_rule(Tensor pairs, int n) -> Tensor",
     "pair_distances(Tensor points, Tensor pairs, str metric) -> Tensor",
-    "pair_distances_backward(Tensor grad, Tensor lengths, Tensor points, Tensor pairs, str metric)"
-    " -> Tensor",
+    "pair_distances_backward(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
     "diameter(Tensor points, str metric, Tensor? lengths) -> Tensor",
     "diameter_packed(Tensor points, Tensor cu_seqlens, str metric) -> Tensor",
     "signature_edges(Tensor x, Tensor z, Tensor? pairs_x, str metric_x, str metric_z,"
@@ -99,7 +98,7 @@ def _fake_pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
 
 
 def _fake_pair_distances_backward(
-    grad: Tensor, lengths: Tensor, points: Tensor, pairs: Tensor, metric: str
+    grad: Tensor, points: Tensor, pairs: Tensor, metric: str
 ) -> Tensor:
     return points.new_empty(points.shape)
 

@@ -184,8 +184,7 @@ void pair_lengths(const Space<Real>& space, const Bags& bags, const std::int64_t
 
 template <class Real>
 void pair_pulls(const Space<Real>& space, const Bags& bags, const std::int64_t* pairs,
-                std::int64_t m, const Real* lengths, const Real* pulls, Real* gradient,
-                int threads) {
+                std::int64_t m, const Real* pulls, Real* gradient, int threads) {
   const double work = double(bags.count) * double(m) * double(space.d) / 2;
   const auto pull_ends = instruction_set().kernels<Real>().pull_ends;
   for_each_bag(bags.count, threads_for(work, threads), [&](Scratch&, std::int64_t b) {
@@ -196,8 +195,8 @@ void pair_pulls(const Space<Real>& space, const Bags& bags, const std::int64_t* 
     for (std::int64_t k = b * m; k < (b + 1) * m; ++k) {
       const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
       if (is_pair(i, j, bags.n))
-        pull_ends(bag + i * d, bag + j * d, std::size_t(d), space.metric, lengths[k], pulls[k],
-                  out + i * d, out + j * d);
+        pull_ends(bag + i * d, bag + j * d, std::size_t(d), space.metric, pulls[k], out + i * d,
+                  out + j * d);
     }
   });
 }
@@ -221,7 +220,7 @@ void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, st
   template void pair_lengths(const Space<Real>&, const Bags&, const std::int64_t*, std::int64_t, \
                              Real*, int);                                                        \
   template void pair_pulls(const Space<Real>&, const Bags&, const std::int64_t*, std::int64_t,   \
-                           const Real*, const Real*, Real*, int);
+                           const Real*, Real*, int);
 TORCHTOPO_INSTANTIATE(float)
 TORCHTOPO_INSTANTIATE(double)
 #undef TORCHTOPO_INSTANTIATE

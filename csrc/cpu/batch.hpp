@@ -48,7 +48,7 @@ void pair_lengths(const Space<Real>&, const Bags&, const std::int64_t* pairs, st
                   Real* lengths, int threads);
 template <class Real>
 void pair_pulls(const Space<Real>&, const Bags&, const std::int64_t* pairs, std::int64_t m,
-                const Real* lengths, const Real* pulls, Real* gradient, int threads);
+                const Real* pulls, Real* gradient, int threads);
 
 // The edges of a batch's trees in two spaces, all measured in both: for each bag those of x, then
 // those of z; in a packed batch those of x for all bags first. A pair that is infinitely far apart

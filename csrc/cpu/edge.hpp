@@ -100,25 +100,25 @@ double length(const Real* x, const Real* y, std::size_t d, Metric metric) {
 }
 
 // Adds step(x_k - y_k) to dx and takes it from dy.
-template <class Difference, class Real, class Step>
+template <class Real, class Step>
 inline void pull_apart(const Real* x, const Real* y, std::size_t d, Real* dx, Real* dy, Step step) {
 #pragma GCC ivdep  // dx is dy only where x is y, whose length is 0 or NaN
   for (std::size_t k = 0; k < d; ++k) {
-    const Real by = Real(step(Difference(x[k]) - Difference(y[k])));
+    const Real by = Real(step(double(x[k]) - double(y[k])));
     dx[k] += by;
     dy[k] -= by;
   }
 }
 
 // Adds to dx and dy the gradient of pull * length(x, y): an edge pulls its two ends along the
-// gradient of its length, which comes as it was rounded. A length of zero or infinity pulls
-// nowhere; NaN stays NaN.
+// gradient of its length. A length of zero or infinity pulls nowhere; NaN stays NaN.
 template <class Real>
-void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, Real rounded,
-               double pull, Real* dx, Real* dy) {
-  if (rounded == std::numeric_limits<Real>::infinity()) return;
+void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, double pull, Real* dx,
+               Real* dy) {
+  const double size = length(x, y, d, metric);
+  if (size == std::numeric_limits<double>::infinity()) return;
   if (metric == Metric::cosine) {
-    const double size = cosine(x, y, d), nx = norm(x, d), ny = norm(y, d);
+    const double nx = norm(x, d), ny = norm(y, d);
     if (nx == 0 || ny == 0) return;
     for (std::size_t k = 0; k < d; ++k) {
       const double a = x[k] / nx, b = y[k] / ny;
@@ -127,26 +127,18 @@ void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, Real 
     }
     return;
   }
-  if (rounded == 0) return;
+  if (size == 0) return;
   const auto sign = [](double t) { return t > 0 ? 1.0 : t < 0 ? -1.0 : t; };
-  if (metric == Metric::manhattan)
-    return pull_apart<double>(x, y, d, dx, dy, [=](double t) { return pull * sign(t); });
-  if (metric == Metric::chebyshev) {
-    const double size = chebyshev(x, y, d);
+  if (metric == Metric::manhattan) {
+    pull_apart(x, y, d, dx, dy, [=](double t) { return pull * sign(t); });
+  } else if (metric == Metric::chebyshev) {
     int largest = 0;  // the coordinates that attain the maximum share the pull
     for (std::size_t k = 0; k < d; ++k) largest += std::fabs(double(x[k]) - double(y[k])) == size;
-    return pull_apart<double>(x, y, d, dx, dy, [=](double t) {
-      return std::fabs(t) < size ? 0.0 : pull / largest * sign(t);
-    });
+    pull_apart(x, y, d, dx, dy,
+               [=](double t) { return std::fabs(t) < size ? 0.0 : pull / largest * sign(t); });
+  } else {
+    // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
+    const double lift = size < 1e-290 ? 0x1p600 : 1.0, scale = pull / (size * lift);
+    pull_apart(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
   }
-  const double quotient = pull / double(rounded);
-  if (rounded > Real(1e-30) && rounded < Real(1e30) && std::fabs(quotient) < 1e30) {
-    // In reach of a float: two of them hold the quotient, so that 5 * (3 / 5) is 3.
-    const Real by = Real(quotient), rest = Real(quotient - double(by));
-    return pull_apart<Real>(x, y, d, dx, dy, [=](Real t) { return by * t + rest * t; });
-  }
-  // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
-  const double size = euclidean(x, y, d);
-  const double lift = size < 1e-290 ? 0x1p600 : 1.0, scale = pull / (size * lift);
-  pull_apart<double>(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
 }

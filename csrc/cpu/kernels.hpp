@@ -43,9 +43,9 @@ struct Kernels {
   // Of one edge or point, in double.
   double (*length)(const Real* x, const Real* y, std::size_t d, Metric);
   double (*norm)(const Real* x, std::size_t d);
-  // Adds the gradient of pull * length(x, y) to dx and dy, given the length as it was rounded.
-  void (*pull_ends)(const Real* x, const Real* y, std::size_t d, Metric, Real length, double pull,
-                    Real* dx, Real* dy);
+  // Adds the gradient of pull * length(x, y) to dx and dy.
+  void (*pull_ends)(const Real* x, const Real* y, std::size_t d, Metric, double pull, Real* dx,
+                    Real* dy);
 };
 
 struct InstructionSet {

@@ -172,7 +172,7 @@ void check_packed(std::mt19937& random) {
   const Bags whole = {1, 56, nullptr, nullptr};
   std::vector<Real> pulls(52, Real(1)), gradient(56 * 7), lengths(52);
   pair_lengths(space, whole, pairs.data(), 52, lengths.data(), 1);
-  pair_pulls(space, whole, pairs.data(), 52, lengths.data(), pulls.data(), gradient.data(), 1);
+  pair_pulls(space, whole, pairs.data(), 52, pulls.data(), gradient.data(), 1);
   farthest_pairs(space, bags, alone.data(), 2);
 
   // Both trees in one call, with a space of the other type.
