@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.reading import need_folder
+from mil_rbc.reading import need_folder
 
 WIDTHS = {"musk1": 166, "musk2": 166, "elephant": 230, "fox": 230, "tiger": 230}
 CLASSES = {

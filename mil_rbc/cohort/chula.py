@@ -14,10 +14,10 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.crops import SIDE
 from mil_rbc.cohort.light import absorbance
-from mil_rbc.cohort.reading import list_images, need_folder, read_image
 from mil_rbc.cohort.recipe import RECIPES, Disease, Recipe, Sample, Size, plan
+from mil_rbc.crops import SIDE
+from mil_rbc.reading import list_images, need_folder, read_image
 
 CELL_CLASSES = (
     "normal", "macrocyte", "microcyte", "spherocyte", "target", "stomatocyte", "ovalocyte",

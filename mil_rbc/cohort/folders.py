@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mil_rbc.bags import Bag, Cohort, DataError, Kind
-from mil_rbc.cohort.crops import SIDE, grey, stretch
-from mil_rbc.cohort.reading import list_images, need_folder, read_image, read_table
+from mil_rbc.crops import SIDE, grey, stretch
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.samples import Cells, ImageSet, find_all, find_samples
 from mil_rbc.files import write_whole
+from mil_rbc.reading import list_images, need_folder, read_image, read_table
 
 TABLE = "bags.csv"
 COLUMNS = ("bag", "patient", "label", "file")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.crops import SIDE
-from mil_rbc.cohort.reading import need_folder
 from mil_rbc.cohort.recipe import Size
+from mil_rbc.crops import SIDE
+from mil_rbc.reading import need_folder
 
 CLASSES = ("neither", "8", "9", "8 and 9")
 WITNESSES = ((), (8,), (9,), (8, 9))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.crops import SIDE, grey
-from mil_rbc.cohort.reading import list_images, need_folder, read_image
 from mil_rbc.cohort.recipe import Size
+from mil_rbc.crops import SIDE, grey
+from mil_rbc.reading import list_images, need_folder, read_image
 
 CELLS = 60
 FOLDERS = ("Uninfected", "Parasitized")

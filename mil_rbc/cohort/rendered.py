@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.crops import cut, inside
 from mil_rbc.cohort.morphology import ANOMALOUS, MORPHOLOGIES
 from mil_rbc.cohort.recipe import RECIPES, Recipe, Sample, Size, plan
 from mil_rbc.cohort.smear import Appearance, Smear, render
+from mil_rbc.crops import cut, inside
 
 Detect = Callable[[NDArray[np.uint8]], NDArray[np.int64]]
 """Finds cells: `(H, W, 3)` uint8 image -> `(n, 4)` int64 boxes."""

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mil_rbc.bags import DataError
-from mil_rbc.cohort.crops import cut, inside
-from mil_rbc.cohort.reading import list_images, read_image, read_table
+from mil_rbc.crops import cut, inside
 from mil_rbc.detect import Detector
+from mil_rbc.reading import list_images, read_image, read_table
 
 COLUMNS = ("image", "sample", "patient", "label")
 

@@ -10,11 +10,11 @@ import pytest
 from mil_rbc.bags import DataError
 from mil_rbc.cohort import load, rendered
 from mil_rbc.cohort.control import background_control, chance_test
-from mil_rbc.cohort.crops import cut, grey, inside, stretch
 from mil_rbc.cohort.morphology import MORPHOLOGIES, thickness
 from mil_rbc.cohort.recipe import DEFAULT, PAPER, SMOKE, Disease, Recipe, plan
 from mil_rbc.cohort.rendered import match, render_image, smears
 from mil_rbc.cohort.smear import Appearance, Smear, render
+from mil_rbc.crops import cut, grey, inside, stretch
 from mil_rbc.detect import make
 
 
