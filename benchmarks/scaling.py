@@ -1,4 +1,4 @@
-"""Time grows like N², in few dimensions like N; ragged bags cost what they hold."""
+"""Time grows like N², in few dimensions nearly like N; ragged bags cost what they hold."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def plot(result: dict[str, Any], out: Path) -> None:
         right.plot(n, [max(r["peak_mb"], 0.01) for r in rows], label=f"D = {d}", **look)
     n = sorted({r["n"] for r in result["size"]})
     right.plot(n, [k * k * 4 / 1e6 for k in n], **style.FLOOR, label="a distance matrix")
-    left.set(ylabel="time of one call, ms", title="Time grows like N², in few dimensions like N")
+    left.set(ylabel="time of one call, ms", title="Time grows like N², for few D nearly like N")
     right.set(ylabel="peak memory, MB", title="A matrix is made only where it pays")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="points N")

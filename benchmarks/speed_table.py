@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from .harness import digits, quiet, race
 from .memory import peak_mb
 
 Call = Callable[[], Any]
+SIZE = re.compile(r"\d+×\d+")
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def _shown(value: dict[str, float]) -> str:
 def table(result: dict[str, Any]) -> str:
     """The table as Markdown."""
     lines = [
-        "| case | against | ours | theirs | ratio | at least | aim | |",
+        "| case | against | ratio | at least | aim | | ours | theirs |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
@@ -218,10 +220,36 @@ def table(result: dict[str, Any]) -> str:
             ratio, least, aim = f"{row['ratio']:g}×", f"{row['least']:g}×", f"{row['aim']:g}×"
         note = f" ({row['note']})" if row.get("note") else ""
         lines.append(
-            f"| {row['case']} | {row['against']}{note} | {_shown(row['ours'])} | "
-            f"{_shown(row['theirs'])} | {ratio} | {least} | {aim} | {verdict(row)} |"
+            f"| {row['case']} | {row['against']}{note} | {ratio} | {least} | {aim} | {verdict(row)} | "
+            f"{_shown(row['ours'])} | {_shown(row['theirs'])} |"
         )
     return "\n".join(lines)
+
+
+def short_table(result: dict[str, Any]) -> str:
+    """One line for all sizes of a case against one peer: the span of ratios, how many are kept."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        groups.setdefault((_without_size(row["case"]), row["against"]), []).append(row)
+    lines = ["| case | against | ratio | kept |", "|---|---|---|---|"]
+    for (case, against), rows in groups.items():
+        if len(rows) > 1:
+            sizes = [SIZE.findall(row["case"])[0] for row in rows]
+            case += f", {sizes[0]} to {sizes[-1]}"
+        else:
+            case = rows[0]["case"]
+        if "extra" in rows[0]:
+            span = f"+{rows[0]['extra']:g} µs"
+        else:
+            ratios = [row["ratio"] for row in rows]
+            span = "–".join(f"{r:g}" for r in dict.fromkeys((min(ratios), max(ratios)))) + "×"
+        kept = sum(verdict(row) != "MISS" for row in rows)
+        lines.append(f"| {case} | {against} | {span} | {kept} of {len(rows)} |")
+    return "\n".join(lines)
+
+
+def _without_size(case: str) -> str:
+    return " ".join(SIZE.sub("", case).replace(" ,", ",").split())
 
 
 def sentence(result: dict[str, Any]) -> str:
@@ -240,4 +268,4 @@ def sentence(result: dict[str, Any]) -> str:
     return text + (f"; missed: {'; '.join(missed)}." if missed else ".")
 
 
-TABLES = {"speed_table": table}
+TABLES = {"speed_table": table, "speed_table.short": short_table}

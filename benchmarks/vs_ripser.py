@@ -244,7 +244,7 @@ def _lines(axes: Any, rows: list[dict[str, Any]]) -> None:
         points = [(r["n"], r["times"][name]["median_ms"]) for r in rows if name in r["times"]]
         axes.plot(*zip(*points, strict=True), **style.line_style(name))
     axes.set(xscale="log", yscale="log", xlabel="points N")
-    ticks = [n for n in (32, 128, 512, 2048, 8192) if n <= rows[-1]["n"]]
+    ticks = [n for n in (32, 128, 512, 2048, 8192, 32768) if n <= rows[-1]["n"]]
     axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.minorticks_off()
 
@@ -280,7 +280,7 @@ def _plot_points(result: dict[str, Any], path: Path) -> None:
         sizes = [r["n"] for r in rows]
         floor = [n * n / 2 * d / result["rate_gelem_s"] / 1e6 for n in sizes]
         axes.plot(sizes, floor, **style.FLOOR, label="all pairs: N²/2·D multiply-adds")
-        axes.set(title=f"D = {d}", ylabel="time of one call, ms")
+        axes.set(title=f"D = {d}", ylabel="time of one call, ms", ylim=(5e-3, None))
     for axes in grid.flat[len(sweeps) :]:
         axes.axis("off")
     # A peer may be missing from the first panel, so the legend gathers them all.

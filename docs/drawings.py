@@ -48,8 +48,8 @@ def panel(axes: Any, points: Tensor, title: str) -> None:
         away = (0, 7) if y > 0.9 else (0, -16)  # above the upper points, below the lower ones
         axes.annotate(str(k), (x, y), away, textcoords="offset points", color=INK, ha="center")
     axes.set(title=title, aspect="equal", xticks=[], yticks=[])
-    axes.set_xlim(-0.9, 4.6)
-    axes.set_ylim(-0.9, 3.1)
+    axes.set_xlim(-1.1, 4.8)
+    axes.set_ylim(-1.1, 3.4)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
@@ -151,7 +151,7 @@ def gradient() -> None:
     )  # fmt: skip
     left.spines[["top", "right", "bottom", "left"]].set_visible(False)
     still = points.detach()
-    panel(right, still, "and pull on their two endpoints")
+    panel(right, still, "their pulls on each point, summed")
     for pair in pairs.tolist():
         edge(right, still, pair, color=ORANGE, linewidth=2.5, alpha=0.6)
     assert points.grad is not None

@@ -5,16 +5,18 @@ from __future__ import annotations
 import doctest
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FENCED = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^```pycon\n(.*?)^```", re.DOTALL | re.MULTILINE)
+WITHOUT_PROMPTS = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 DOCUMENTS = sorted([*ROOT.glob("README.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def examples(text: str) -> str:
-    """The fenced Python blocks of a document, other lines left blank to keep line numbers."""
+    """The fenced sessions of a document, other lines left blank to keep line numbers."""
     lines = [""] * (text.count("\n") + 1)
     for block in FENCED.finditer(text):
         start = text.count("\n", 0, block.start(1))
@@ -42,8 +44,22 @@ def test_examples_run(path: Path) -> None:
     assert runner.failures == 0, "".join(said)
 
 
+def test_the_example_of_the_readme_runs() -> None:
+    (block,) = WITHOUT_PROMPTS.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["deaths"].shape == (8, 255)
+    assert names["z"].grad is not None
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_session_is_left_out(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert examples(text).count(">>> ") == text.count(">>> ")
+
+
 def test_a_wrong_example_fails() -> None:
-    text = examples("text\n```python\n>>> 1 + 1\n3\n\n```\n")
+    text = examples("text\n```pycon\n>>> 1 + 1\n3\n\n```\n")
     test = doctest.DocTestParser().get_doctest(text, {}, "wrong", None, 0)
     runner = doctest.DocTestRunner(verbose=False)
     runner.run(test, out=lambda _: None)

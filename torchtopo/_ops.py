@@ -39,7 +39,7 @@ def _missing(name: str) -> Callable[..., Any]:
         if device.type == "cuda":
             raise RuntimeError(
                 "this build of torchtopo has no CUDA kernels; rebuild it where nvcc is installed "
-                "(TORCHTOPO_CUDA=1 pip install --no-binary torchtopo torchtopo) or pass CPU tensors"
+                "(TORCHTOPO_CUDA=1 pip install . in a checkout) or pass CPU tensors"
             )
         raise RuntimeError(
             f"torchtopo.{name} has kernels for dense CPU and CUDA tensors, not for "
