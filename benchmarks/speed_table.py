@@ -220,8 +220,8 @@ def table(result: dict[str, Any]) -> str:
             ratio, least, aim = f"{row['ratio']:g}×", f"{row['least']:g}×", f"{row['aim']:g}×"
         note = f" ({row['note']})" if row.get("note") else ""
         lines.append(
-            f"| {row['case']} | {row['against']}{note} | {ratio} | {least} | {aim} | {verdict(row)} | "
-            f"{_shown(row['ours'])} | {_shown(row['theirs'])} |"
+            f"| {row['case']} | {row['against']}{note} | {ratio} | {least} | {aim} | "
+            f"{verdict(row)} | {_shown(row['ours'])} | {_shown(row['theirs'])} |"
         )
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <stdexcept>
+#include <string>
 
 #include "cpu/batch.hpp"
 #include "cpu/kernels.hpp"
@@ -47,15 +48,23 @@ void with_dtype(int dtype, Body body) {
   with_type(dtype, body);
 }
 
+// Within a bag the kernels count in int.
+void check_countable(Size count, const char* what) {
+  if (count > std::numeric_limits<int>::max())
+    throw std::invalid_argument(std::string("a bag may hold at most 2^31 - 1 ") + what);
+}
+
 // Padded to n points a bag with or without `lengths`, or packed by `cu_seqlens`.
 Bags batch(Size bags, Size n, Address lengths, Address cu_seqlens) {
-  if (n > std::numeric_limits<int>::max())
-    throw std::invalid_argument("a bag may hold at most 2^31 - 1 points");
-  return {bags, n, at<const Size>(lengths), at<const Size>(cu_seqlens)};
+  const Bags made = {bags, n, at<const Size>(lengths), at<const Size>(cu_seqlens)};
+  if (!cu_seqlens) check_countable(n, "points");
+  for (Size b = 0; cu_seqlens && b < bags; ++b) check_countable(made.size(b), "points");
+  return made;
 }
 
 template <class Real>
 Space<Real> space(Address values, Size d, int metric) {
+  check_countable(d, "coordinates");
   return {at<const Real>(values), d, Metric(metric)};
 }
 

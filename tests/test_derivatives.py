@@ -156,3 +156,103 @@ def test_the_gradient_of_a_length_is_measured_in_float64_and_rounded_once():
     x, y = points.detach().double().unbind(1)
     unit = (x - y) / torch.linalg.vector_norm(x - y, dim=-1, keepdim=True)
     assert torch.equal(points.grad, torch.stack((unit, -unit), 1).float())
+
+
+def of_points(metric):
+    return lambda p: torchtopo.deaths(p, metric=metric).sum()
+
+
+def of_loss(convention, x):
+    return lambda z: torchtopo.signature_loss(x, z, convention=convention)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize(
+    "function", [of_points("euclidean")] + [of_loss(c, torch.rand(5, 3)) for c in CONVENTIONS]
+)
+def test_hooks_run_once(function, create_graph):
+    z = torch.rand(5, 2, requires_grad=True)
+    (plain,) = torch.autograd.grad(function(z), z)
+    calls = []
+    z.register_hook(lambda g: calls.append(g))
+    kept = z * 1
+    kept.retain_grad()
+    function(kept).backward(create_graph=create_graph)
+    assert len(calls) == 1
+    torch.testing.assert_close(kept.grad, plain)
+    torch.testing.assert_close(z.grad, plain)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_second_derivatives_at_duplicates_are_finite(metric):
+    points = torch.tensor([[1.0, 2.0], [1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    (first,) = torch.autograd.grad(of_points(metric)(points), points, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), points)
+    assert bool(second.isfinite().all())
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_second_derivatives_where_a_bag_matches_or_is_small(convention):
+    # Of bags of 6, 2 and 1 points the small ones have halves without a difference.
+    x, z = torch.rand(3, 6, 4, dtype=torch.float64), cloud(3, 6, 2)
+    lengths = torch.tensor([6, 2, 1])
+
+    def loss(z):
+        return torchtopo.signature_loss(
+            x, z, convention=convention, lengths=lengths, reduction="none"
+        )
+
+    assert gradgradcheck(loss, (z,), atol=1e-4)
+    same = x.clone().requires_grad_()
+    (first,) = torch.autograd.grad(of_loss(convention, x)(same), same, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), same)
+    assert bool(first.isfinite().all())
+    assert bool(second.isfinite().all())
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_nan_reaches_the_gradient_in_every_mode(metric):
+    points = torch.tensor([[1.0, 2.0], [torch.nan, 1.0], [3.0, 1.0], [5.0, 5.0]])
+    leaf = points.clone().requires_grad_()
+    (kernel,) = torch.autograd.grad(of_points(metric)(leaf), leaf)
+    (graph,) = torch.autograd.grad(of_points(metric)(leaf), leaf, create_graph=True)
+    func = torch.func.grad(of_points(metric))(points)
+    ends = torchtopo.vietoris_rips_pairs(points, metric=metric)[-1]  # of the edge that is NaN
+    for gradient in (kernel, graph.detach(), func):
+        assert bool(gradient[ends].isnan().all())
+    others = [v for v in range(4) if v not in ends.tolist()]
+    assert bool(kernel[others].isfinite().all())
+    torch.testing.assert_close(kernel, func, equal_nan=True)
+    torch.testing.assert_close(graph.detach(), func, equal_nan=True)
+
+
+def test_a_length_that_rounds_to_infinity_pulls_nowhere():
+    points = torch.tensor([[3e38], [-3e38]], requires_grad=True)
+    died = torchtopo.deaths(points)
+    assert died.item() == torch.inf
+    died.sum().backward()
+    assert points.grad.tolist() == [[0.0], [0.0]]
+    assert torch.func.grad(of_points("euclidean"))(points.detach()).tolist() == [[0.0], [0.0]]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_input_space_may_come_from_inference_mode(convention):
+    z = torch.rand(2, 6, 2, requires_grad=True)
+    with torch.inference_mode():
+        x = torch.rand(2, 6, 4)
+        pairs = torchtopo.vietoris_rips_pairs(x)
+    for create_graph in (False, True):
+        loss = torchtopo.signature_loss(x, z, pairs_x=pairs, convention=convention)
+        (found,) = torch.autograd.grad(loss, z, create_graph=create_graph)
+        (right,) = torch.autograd.grad(of_loss(convention, x.clone())(z), z)
+        torch.testing.assert_close(found, right)
+    torchtopo.pair_distances(z, pairs).sum().backward()
+    assert z.grad is not None
+
+
+def test_a_space_without_gradient_may_change_after_the_loss():
+    x, z = torch.rand(6, 4), torch.rand(6, 2, requires_grad=True)
+    right = torch.autograd.grad(of_loss("paper", x)(z), z)[0]
+    loss = of_loss("paper", x)(z)
+    x.add_(1)
+    assert torch.equal(torch.autograd.grad(loss, z)[0], right)

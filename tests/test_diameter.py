@@ -1,54 +1,66 @@
-"""The farthest pair of a bag: ragged, tied, infinite, NaN; kernel and tensor code alike."""
+"""The farthest pair of a bag: ragged, tied, infinite, NaN."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
 
 import torchtopo
-from torchtopo import _generic
+from torchtopo import _reference as ref
 
 diameter = torch.ops.torchtopo.diameter
 diameter_packed = torch.ops.torchtopo.diameter_packed
 
 
-@pytest.mark.parametrize("function", [diameter, _generic.diameter])
-def test_special_values(function):
-    points = torch.tensor([[0.0], [3.0], [1.0], [3.0], [0.0]])
-    assert function(points, "euclidean", None).tolist()[0] in (0, 1)
-    assert function(points[:1], "euclidean", None).tolist() == [-1, -1]
-    infinite = torch.tensor([[0.0], [torch.inf], [1.0], [5.0]])
-    assert function(infinite, "euclidean", None).tolist() == [0, 3]
-    assert function(torch.tensor([[0.0], [torch.inf]]), "euclidean", None).tolist() == [-1, -1]
-    nan = torch.tensor([[0.0], [9.0], [torch.nan]])
-    assert 2 in function(nan, "euclidean", None).tolist()
+def farthest(points, metric):
+    """The first of the largest finite distances, one at NaN before them."""
+    rows = ref.distance_matrix(points, metric).tolist()
+    n = len(rows)
+    found = [
+        (math.inf if math.isnan(rows[i][j]) else rows[i][j], -i, -j)
+        for i in range(n)
+        for j in range(i + 1, n)
+        if not math.isinf(rows[i][j])
+    ]
+    return [-v for v in max(found)[1:]] if found else [-1, -1]
 
 
-def test_the_kernel_takes_the_first_of_tied_pairs():
-    points = torch.tensor([[0.0], [3.0], [1.0], [3.0], [0.0]])
-    assert diameter(points, "euclidean", None).tolist() == [0, 1]
-    assert diameter(torch.zeros(4, 2), "manhattan", None).tolist() == [0, 1]
+POINTS = {
+    "ties": torch.tensor([[0.0], [3.0], [1.0], [3.0], [0.0]]),
+    "one": torch.tensor([[2.0]]),
+    "one place": torch.zeros(4, 2),
+    "infinity": torch.tensor([[0.0], [torch.inf], [1.0], [5.0]]),
+    "nothing finite": torch.tensor([[0.0], [torch.inf]]),
+    "NaN": torch.tensor([[0.0], [9.0], [torch.nan]]),
+}
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+@pytest.mark.parametrize("name", POINTS)
+def test_special_values(name, metric):
+    found = diameter(POINTS[name], metric, None).tolist()
+    assert found == farthest(POINTS[name], metric)
+
+
+def test_both_infinities_of_a_matrix_are_passed_over():
+    for other in (torch.inf, -torch.inf):
+        distances = torch.tensor([[0.0, 2.0, other], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
+        assert diameter(distances, "precomputed", None).tolist() == [1, 2]
+        assert diameter(distances[::2, ::2], "precomputed", None).tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev", "cosine"])
-def test_padded_packed_and_tensor_code_agree(metric):
+def test_padded_and_packed_agree(metric):
     sizes = [7, 1, 30, 2]
     bags = [torch.randn(n, 3) for n in sizes]
     points, cu_seqlens = torchtopo.pack(bags)
     padded = torch.full((4, 30, 3), torch.nan)
     for row, bag in zip(padded, bags, strict=True):
         row[: len(bag)] = bag
-    lengths = torch.tensor(sizes)
-    found = diameter(padded, metric, lengths)
-    assert torch.equal(_generic.diameter(padded, metric, lengths), found)
+    found = diameter(padded, metric, torch.tensor(sizes))
+    assert found.tolist() == [farthest(bag, metric) for bag in bags]
     packed = diameter_packed(points, cu_seqlens, metric)
     start = cu_seqlens[:-1].long().unsqueeze(-1)
     assert torch.equal(torch.where(packed < 0, packed, packed - start), found)
-    assert torch.equal(_generic.diameter_packed(points, cu_seqlens, metric), packed)
-
-
-def test_the_tensor_code_works_in_blocks(monkeypatch):
-    points = torch.randn(2, 50, 3)
-    whole = _generic.diameter(points, "euclidean", None)
-    monkeypatch.setattr(_generic, "_BLOCK", 1)
-    assert torch.equal(_generic.diameter(points, "euclidean", None), whole)

@@ -262,8 +262,62 @@ CASES = {
     ),
     "sparse": (
         lambda: torchtopo.minimum_spanning_tree(torch.eye(3).to_sparse()),
-        RuntimeError,
-        "dense",
+        TypeError,
+        "distances must be dense",
+    ),
+    "sparse points of pairs": (
+        lambda: torchtopo.pair_distances(torch.eye(3).to_sparse(), PAIRS[0]),
+        TypeError,
+        "points must be dense",
+    ),
+    # names of other kinds
+    "no metric": (lambda: torchtopo.deaths(CLOUD, metric=None), ValueError, "got None"),
+    "a list of conventions": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention=["paper"]),
+        ValueError,
+        r"got \['paper'\]",
+    ),
+    "module, a list of conventions": (
+        lambda: torchtopo.nn.SignatureLoss(["paper"]),
+        ValueError,
+        r"got \['paper'\]",
+    ),
+    # scales
+    "a scale of 0": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="mil", z_scale=0),
+        ValueError,
+        "positive number or a tensor, got 0",
+    ),
+    "a complex scale": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="mil", z_scale=torch.tensor(1j)),
+        TypeError,
+        "floating, got torch.complex64",
+    ),
+    "a scale that is an array": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="mil", z_scale=[1.0, 2.0]),
+        ValueError,
+        "positive number or a tensor",
+    ),
+    # matched_pairs
+    "lists of pairs": (
+        lambda: torchtopo.matched_pairs([[0, 1]], PAIRS),
+        TypeError,
+        "pairs_x must be a torch.Tensor, got list",
+    ),
+    "cu_seqlens that are a list": (
+        lambda: torchtopo.matched_pairs(PAIRS[0], PAIRS[0], cu_seqlens=[0, 3]),
+        TypeError,
+        "cu_seqlens must be a torch.Tensor",
+    ),
+    "cu_seqlens of one element": (
+        lambda: torchtopo.matched_pairs(PAIRS[0], PAIRS[0], cu_seqlens=ints(0)),
+        ValueError,
+        r"cu_seqlens must have the shape \(B\+1,\)",
+    ),
+    "packed pairs with a batch": (
+        lambda: torchtopo.matched_pairs(PAIRS, PAIRS, cu_seqlens=ints(0, 3)),
+        ValueError,
+        r"packed pairs have the shape \(M, 2\)",
     ),
     # validate=True
     "NaN": (
@@ -292,7 +346,7 @@ CASES = {
     "bad pairs_x": (
         lambda: torchtopo.signature_loss(CLOUD[:, :3], CLOUD[:, :3], pairs_x=PAIRS, validate=True),
         ValueError,
-        r"pairs_x must name points 0\.\.2.*one is \(1, 4\)",
+        r"pairs_x must name points of their own bag, 0\.\.2.*one is \(1, 4\)",
     ),
     "bad pairs, validated": (
         lambda: torchtopo.pair_distances(CLOUD, PAIRS + 1, validate=True),

@@ -124,3 +124,12 @@ def test_autocast_keeps_lengths_in_float32():
     assert torch.equal(died, torchtopo.deaths(latent.detach().float()))
     (died.sum() + loss).backward()
     assert bool(layer.weight.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-162, 1e-161, 1e154, 1e300])
+def test_cosine_in_float64_near_overflow_and_underflow(scale):
+    unit = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]], dtype=torch.float64)
+    found = torchtopo.deaths(unit * scale, metric="cosine")
+    # A subnormal number has few digits.
+    rtol = 1e-2 if scale < 1e-307 else 1e-12
+    torch.testing.assert_close(found, torchtopo.deaths(unit, metric="cosine"), rtol=rtol, atol=0)

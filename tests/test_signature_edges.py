@@ -71,8 +71,30 @@ def test_a_pair_that_names_no_point_is_refused():
     x, z = torch.rand(3, 4, 2), torch.rand(3, 4, 2)
     pairs = torchtopo.vietoris_rips_pairs(x)
     pairs[1, 2] = torch.tensor([0, 4])
-    with pytest.raises(ValueError, match=r"pairs must name points 0\.\.3 .* one is \(0, 4\)"):
+    with pytest.raises(ValueError, match=r"own bag \(bag 1 has 0\.\.3\) .* one is \(0, 4\)"):
         torchtopo.signature_loss(x, z, pairs_x=pairs)
+
+
+@pytest.mark.parametrize("validate", [False, True])
+def test_pairs_of_padding_are_refused(validate):
+    x, z = torch.rand(2, 6, 3), torch.rand(2, 6, 2)
+    pairs = torchtopo.vietoris_rips_pairs(x)  # as if both bags were full
+    with pytest.raises(ValueError, match=r"own bag.*0\.\.2"):
+        torchtopo.signature_loss(
+            x, z, pairs_x=pairs, lengths=torch.tensor([6, 3]), validate=validate
+        )
+
+
+@pytest.mark.parametrize("validate", [False, True])
+def test_packed_pairs_in_numbers_of_their_bag_are_refused(validate):
+    bags = [torch.rand(6, 3), torch.rand(3, 3)]
+    x, ends = torchtopo.pack(bags)
+    pairs = torch.cat([torchtopo.vietoris_rips_pairs(bag) for bag in bags])
+    with pytest.raises(ValueError, match=r"own bag.*6\.\.8"):
+        torchtopo.signature_loss(x, x, pairs_x=pairs, cu_seqlens=ends, validate=validate)
+    good = torchtopo.vietoris_rips_pairs(x, cu_seqlens=ends)
+    loss = torchtopo.signature_loss(x, x, pairs_x=good, cu_seqlens=ends, validate=validate)
+    assert loss == 0
 
 
 @pytest.mark.parametrize("convention", ["paper", "mil"])

@@ -10,12 +10,26 @@ from torch import Tensor
 
 Metric: TypeAlias = Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"]
 
-# Metrics of points, and the number by which the kernels know them.
-POINT_METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2, "cosine": 3}
-METRICS = (*POINT_METRICS, "precomputed")
+# In the order of the kernels' enum, csrc/metric.hpp.
+METRICS = ("euclidean", "manhattan", "chebyshev", "cosine", "precomputed")
+POINT_METRICS = METRICS[:-1]
 
 FLOATS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 INTEGERS = frozenset((torch.int32, torch.int64))
+
+
+def check_metric(metric: object) -> None:
+    """Raise ValueError unless `metric` is the name of one."""
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
+
+
+def check_dense(values: object, name: str) -> None:
+    """Raise TypeError unless `values` is a dense tensor."""
+    if not isinstance(values, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(values).__name__}")
+    if values.layout != torch.strided:
+        raise TypeError(f"{name} must be dense, got {values.layout}; use .to_dense()")
 
 
 def check_points(
@@ -24,13 +38,11 @@ def check_points(
     """Check the shape and dtype of clouds `(*B, N, D)` or distances `(*B, N, N)`; no value is read.
 
     Raises:
-        TypeError: not a tensor, or not of a floating dtype.
+        TypeError: not a dense tensor, or not of a floating dtype.
         ValueError: an unknown metric, a shape that is no cloud, or `lengths` that don't fit it.
     """
-    if not isinstance(points, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(points).__name__}")
-    if metric not in METRICS:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
+    check_dense(points, name)
+    check_metric(metric)
     if points.dtype not in FLOATS:
         raise TypeError(
             f"{name} must be float16, bfloat16, float32 or float64, got {points.dtype}; "
@@ -70,8 +82,8 @@ def check_packed(
             "cu_seqlens packs points, not distance matrices; "
             "with metric='precomputed' pass (*B, N, N) and lengths"
         )
-    _check_integers(cu_seqlens, "cu_seqlens", points, name)
-    if points.dim() != 2 or cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 2:
+    check_cu_seqlens(cu_seqlens, points, name)
+    if points.dim() != 2:
         raise ValueError(
             f"a packed batch is {name} (T, D) with cu_seqlens (B+1,), B >= 1; "
             f"got {tuple(points.shape)} and {tuple(cu_seqlens.shape)}"
@@ -80,6 +92,15 @@ def check_packed(
         raise ValueError(
             f"cu_seqlens {tuple(cu_seqlens.shape)} names more bags than {name} "
             f"{tuple(points.shape)} has rows, and a bag has at least one"
+        )
+
+
+def check_cu_seqlens(cu_seqlens: Tensor, rows: Tensor, name: str) -> None:
+    """Check that cu_seqlens is `(B+1,)`, integer and where its `rows` are; no value is read."""
+    _check_integers(cu_seqlens, "cu_seqlens", rows, name)
+    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 2:
+        raise ValueError(
+            f"cu_seqlens must have the shape (B+1,), B >= 1, got {tuple(cu_seqlens.shape)}"
         )
 
 
@@ -164,16 +185,33 @@ def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int) -> None:
         )
 
 
-def check_pairs_in_range(pairs: Tensor, n: int, name: str = "pairs") -> None:
-    """Raise ValueError unless pairs name points 0..n-1 or are (-1, -1); reads the values.
+def check_pairs_in_range(
+    pairs: Tensor,
+    n: int,
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    name: str = "pairs",
+) -> None:
+    """Raise ValueError unless pairs name points of their own bag or are (-1, -1); reads the values.
 
-    The CPU kernels check the same of pairs of points as they read them.
+    Padded bags have the points 0..n-1, or as many as `lengths` says; packed ones, whose pairs come
+    bag by bag, those between their `cu_seqlens`. The CPU kernels check the same as they read pairs.
     """
-    wrong = ((pairs < 0) | (pairs >= n)).any(-1) & (pairs != -1).any(-1)
+    if cu_seqlens is not None:
+        rows = torch.arange(cu_seqlens.shape[0] - 1, device=pairs.device)
+        bag = rows.repeat_interleave(cu_seqlens.diff() - 1)
+        first, last = cu_seqlens[:-1].index_select(0, bag), cu_seqlens[1:].index_select(0, bag) - 1
+    else:
+        first = torch.zeros((), dtype=torch.int64, device=pairs.device)
+        last = first + (n - 1) if lengths is None else (lengths - 1).unsqueeze(-1)
+    inside = (pairs >= first.unsqueeze(-1)) & (pairs <= last.unsqueeze(-1))
+    wrong = ~inside.all(-1) & (pairs != -1).any(-1)
     if bool(wrong.any()):
         i, j = pairs[wrong][0].tolist()
+        low, high = (int(limit.expand(wrong.shape)[wrong][0]) for limit in (first, last))
         raise ValueError(
-            f"{name} must name points 0..{n - 1} or be the padding (-1, -1); one is ({i}, {j})"
+            f"{name} must name points of their own bag, {low}..{high}, or be the padding "
+            f"(-1, -1); one is ({i}, {j})"
         )
 
 

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from torchtopo import _C, _bags, _generic
-from torchtopo._bags import POINT_METRICS
+from torchtopo._bags import METRICS
 
-_PRECOMPUTED = 4
 _PATHS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
 _path = 0
 
@@ -36,12 +35,12 @@ def path(name: str) -> Iterator[None]:
 
 def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
     _bags.check_points(distances, "precomputed", lengths, "distances")
-    return _padded(distances, _PRECOMPUTED, lengths)
+    return _padded(distances, METRICS.index("precomputed"), lengths)
 
 
 def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
     _bags.check_points(points, metric, lengths)
-    return _padded(points, POINT_METRICS[metric], lengths)
+    return _padded(points, METRICS.index(metric), lengths)
 
 
 def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
@@ -54,7 +53,7 @@ def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tup
     weights = values.new_zeros(total - bags)
     largest = total - bags + 1
     shape = (bags, largest, total, d)
-    _trees(values, POINT_METRICS[metric], shape, None, cu_seqlens, edges, weights)
+    _trees(values, METRICS.index(metric), shape, None, cu_seqlens, edges, weights)
     return edges, weights
 
 
@@ -72,8 +71,6 @@ def elder_rule(pairs: Tensor, n: int) -> Tensor:
 
 
 def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-    if metric == "precomputed":
-        return _generic.pair_distances(points, pairs, metric)
     _bags.check_points(points, metric)
     _bags.check_pairs(points, pairs)
     if metric == "precomputed":  # a gather, which torch does on the device
@@ -87,7 +84,7 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
             *_where(values),
             values.data_ptr(),
             int(values.dtype == torch.float64),
-            POINT_METRICS[metric],
+            METRICS.index(metric),
             math.prod(batch),
             n,
             d,
@@ -184,7 +181,7 @@ def _diameters(
             *_where(values),
             values.data_ptr(),
             int(values.dtype == torch.float64),
-            POINT_METRICS.get(metric, _PRECOMPUTED),
+            METRICS.index(metric),
             *shape,
             0 if sizes is None else sizes.data_ptr(),
             0 if ends is None else ends.data_ptr(),

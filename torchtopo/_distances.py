@@ -105,8 +105,9 @@ def gradient_of(
     if not torch.is_grad_enabled():
         pulled: Tensor = _pull(slope, points, pairs, metric)
     else:
-        lengths = _traced(values, points, pairs, metric)
-        (pulled,) = torch.autograd.grad(lengths, points, slope, create_graph=True)
+        alias = points.view_as(points)  # of the points themselves, grad would run the user's hooks
+        lengths = _traced(values, alias, pairs, metric)
+        (pulled,) = torch.autograd.grad(lengths, alias, slope, create_graph=True)
     return pulled
 
 
@@ -114,6 +115,7 @@ def _traced(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tenso
     """Tensor code that adds to the measured values a zero that carries every derivative."""
     left_out = (pairs[..., 0] < 0) | values.isinf()
     lengths = pair_lengths(points, pairs, metric, left_out)
+    lengths = lengths * torch.where(values.isnan(), torch.nan, 1.0)  # sign and maximum lose a NaN
     return values + (lengths - lengths.detach()).to(values.dtype)
 
 
@@ -122,7 +124,8 @@ class _PairDistances(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-        ctx.save_for_backward(values, points, pairs)
+        # What was made in inference mode, such as cached pairs, cannot be saved but as a copy.
+        ctx.save_for_backward(values, points, pairs.clone() if pairs.is_inference() else pairs)
         ctx.metric = metric
         return values.view_as(values)
 

@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 
 from torchtopo import _bags
-from torchtopo._metric import matrix_entries, pair_lengths, row_distances
-
-# Rows are measured in blocks of at most about this many differences.
-_BLOCK = 1 << 24
+from torchtopo._metric import matrix_entries, pair_lengths
 
 
 def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
@@ -89,50 +86,3 @@ def _farthest(
     else:
         pair = ops.diameter(points, metric, lengths)
     return pair
-
-
-def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
-    _bags.check_points(points, metric, lengths)
-    rows = torch.arange(points.shape[-2], device=points.device)
-    bag = torch.zeros_like(rows).expand(points.shape[:-1])
-    if lengths is not None:
-        bag = torch.where(rows < lengths.unsqueeze(-1), bag, -1)
-    length, partner = _farthest_partner(points.detach(), metric, bag)
-    row = length.argmax(-1, keepdim=True)
-    pair = torch.cat((row, partner.gather(-1, row)), -1)
-    return torch.where(length.gather(-1, row) == -torch.inf, -1, pair)
-
-
-def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
-    """The farthest pair of each packed bag, in packed row numbers."""
-    _bags.check_packed(points, cu_seqlens, metric)
-    total, bags = points.shape[0], cu_seqlens.shape[0] - 1
-    rows = torch.arange(total, device=points.device)
-    bag = torch.searchsorted(cu_seqlens[1:].contiguous(), rows, right=True).clamp(max=bags - 1)
-    length, partner = _farthest_partner(points.detach(), metric, bag)
-    longest = length.new_full((bags,), -torch.inf).scatter_reduce(0, bag, length, "amax")
-    holds = torch.where(length == longest[bag], rows, total)
-    row = rows.new_full((bags,), total).scatter_reduce(0, bag, holds, "amin").clamp(max=total - 1)
-    pair = torch.stack((row, partner[row]), -1)
-    return torch.where((longest == -torch.inf).unsqueeze(-1), -1, pair)
-
-
-def _farthest_partner(points: Tensor, metric: str, bag: Tensor) -> tuple[Tensor, Tensor]:
-    """For each row its farthest later row of the same bag, -inf where there is none.
-
-    Infinite distances are passed over; NaN counts as the farthest of all. Bag -1 is padding.
-    """
-    n = points.shape[-2]
-    rows = torch.arange(n, device=points.device)
-    step = max(1, _BLOCK // max(1, points.numel()))
-    lengths, partners = [], []
-    for first in range(0, n, step):
-        block = slice(first, first + step)
-        distances = row_distances(points, block, metric)
-        allowed = (rows > rows[block].unsqueeze(-1)) & (bag >= 0).unsqueeze(-2)
-        allowed = allowed & (bag[..., block].unsqueeze(-1) == bag.unsqueeze(-2))
-        distances = distances.masked_fill(distances.isinf() | ~allowed, -torch.inf)
-        length, partner = distances.nan_to_num(torch.inf, neginf=-torch.inf).max(-1)
-        lengths.append(length)
-        partners.append(partner)
-    return torch.cat(lengths, -1), torch.cat(partners, -1)

@@ -43,14 +43,11 @@ def matrix_entries(distances: Tensor, pairs: Tensor) -> Tensor:
     return flat.index_select(0, index.reshape(-1)).reshape(index.shape)
 
 
-def row_distances(points: Tensor, rows: slice, metric: str) -> Tensor:
-    """Distances `(*B, R, N)` from some rows of `points (*B, N, D)` to all, in their own dtype."""
-    if metric == "precomputed":
-        return points[..., rows, :]
-    if metric == "cosine":
-        points = torch.nn.functional.normalize(points, dim=-1)
-    differences = points[..., rows, None, :] - points[..., None, :, :]
-    return _vector_norm(differences, _ORDER.get(metric, 2.0))
+def norm(x: Tensor, order: float = 2.0) -> Tensor:
+    """The norm of each row; where a row is zero all its derivatives are zero, not NaN."""
+    zero = (x == 0).all(-1, keepdim=True)
+    norms: Tensor = torch.linalg.vector_norm(x.masked_fill(zero, 1.0), order, dim=-1)
+    return norms.masked_fill(zero.squeeze(-1), 0.0)
 
 
 def _between(a: Tensor, b: Tensor, metric: str) -> Tensor:
@@ -61,8 +58,8 @@ def _between(a: Tensor, b: Tensor, metric: str) -> Tensor:
     robust = a.dtype == torch.float64
     a, b = a.double(), b.double()
     if metric != "cosine":
-        return _norm(a - b, _ORDER[metric], robust)
-    norm_a, norm_b = _norm(a, 2.0, robust), _norm(b, 2.0, robust)
+        return _scaled_norm(a - b, _ORDER[metric], robust)
+    norm_a, norm_b = _scaled_norm(a, 2.0, robust), _scaled_norm(b, 2.0, robust)
     undirected = (norm_a == 0) | (norm_b == 0)
     unit_a = a / norm_a.masked_fill(undirected, 1.0).unsqueeze(-1)
     unit_b = b / norm_b.masked_fill(undirected, 1.0).unsqueeze(-1)
@@ -70,16 +67,11 @@ def _between(a: Tensor, b: Tensor, metric: str) -> Tensor:
     return torch.where(undirected, 1.0, (unit_a - unit_b).square().sum(-1) / 2)
 
 
-def _norm(x: Tensor, order: float, robust: bool) -> Tensor:
-    """The norm of each row; where a row is zero its gradient is zero."""
+def _scaled_norm(x: Tensor, order: float, robust: bool) -> Tensor:
+    """The norm of each row, of squares that stay in range."""
     if not robust or order != 2.0:
-        return _vector_norm(x, order)
+        return norm(x, order)
     # A norm is homogeneous, so a constant scale changes neither value nor derivatives.
     scale = x.detach().abs().amax(-1, keepdim=True)
     scale = torch.where(scale.isfinite(), scale.clamp(min=1e-290), 1.0)
-    return _vector_norm(x / scale, 2.0) * scale.squeeze(-1)
-
-
-def _vector_norm(x: Tensor, order: float) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(x, order, dim=-1)
-    return norms
+    return norm(x / scale) * scale.squeeze(-1)

@@ -210,8 +210,8 @@ def tree(
     name: str = "points",
 ) -> tuple[Tensor, Tensor]:
     """Pairs and their lengths, float32 for half types, without a gradient."""
-    if not isinstance(points, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(points).__name__}")
+    _bags.check_dense(points, name)
+    _bags.check_metric(metric)
     if lengths is not None and not isinstance(lengths, Tensor):
         raise TypeError(f"lengths must be a torch.Tensor, got {type(lengths).__name__}")
     if cu_seqlens is not None:

@@ -18,6 +18,7 @@ from torchtopo._distances import (
     result_dtype,
     with_gradient,
 )
+from torchtopo._metric import norm
 
 Convention: TypeAlias = Literal["paper", "topoae", "mil", "torch_topological"]
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -40,6 +41,19 @@ FORMS: dict[str, Form] = {
     "mil": Form("nothing", "learned scale", "squares per point"),
     "torch_topological": Form("maximum", "maximum", "half norms"),
 }
+
+
+def form_of(convention: object) -> Form:
+    """The form of that name; ValueError where there is none."""
+    if not isinstance(convention, str) or convention not in FORMS:
+        raise ValueError(f"convention must be one of {', '.join(FORMS)}; got {convention!r}")
+    return FORMS[convention]
+
+
+def check_reduction(reduction: object) -> None:
+    """Raise ValueError unless `reduction` is the name of one."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
 
 
 def signature_loss(
@@ -106,11 +120,8 @@ def signature_loss(
         tensor(10., grad_fn=<MeanBackward0>)
         >>> loss.backward()
     """
-    form = FORMS.get(convention)
-    if form is None:
-        raise ValueError(f"convention must be one of {', '.join(FORMS)}; got {convention!r}")
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
+    form = form_of(convention)
+    check_reduction(reduction)
     if z_scale is not None and form.z_by != "learned scale":
         raise ValueError(f"convention {convention!r} has no z_scale; 'topoae' and 'mil' have one")
     if x_scale is not None and form.x_by != "maximum":
@@ -122,7 +133,7 @@ def signature_loss(
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
         _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
         if pairs_x is not None:
-            _bags.check_pairs_in_range(pairs_x, x.shape[-2], "pairs_x")
+            _bags.check_pairs_in_range(pairs_x, x.shape[-2], lengths, cu_seqlens, "pairs_x")
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
@@ -172,6 +183,8 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
         tensor(1)
     """
     for name, pairs in (("pairs_x", pairs_x), ("pairs_z", pairs_z)):
+        if not isinstance(pairs, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(pairs).__name__}")
         if pairs.dtype != torch.int64:
             raise TypeError(f"{name} must be int64, got {pairs.dtype}")
         if pairs.dim() < 2 or pairs.shape[-1] != 2:
@@ -180,6 +193,10 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
         raise ValueError(
             f"pairs_x {tuple(pairs_x.shape)} and pairs_z {tuple(pairs_z.shape)} differ in batch"
         )
+    if cu_seqlens is not None:
+        _bags.check_cu_seqlens(cu_seqlens, pairs_z, "pairs_z")
+        if pairs_z.dim() != 2:
+            raise ValueError(f"packed pairs have the shape (M, 2), got {tuple(pairs_z.shape)}")
     keys_x, keys_z = _edge_keys(pairs_x).sort(-1).values, _edge_keys(pairs_z)
     if keys_x.shape[-1] == 0:
         found = torch.zeros_like(keys_z, dtype=torch.bool)
@@ -211,7 +228,11 @@ class _Edges:
     def spread(self, scale: Tensor | float) -> Tensor | float:
         """A number, one for all or one per bag, for each edge."""
         if not isinstance(scale, Tensor):
+            if not isinstance(scale, int | float) or not scale > 0:
+                raise ValueError(f"a scale is a positive number or a tensor, got {scale!r}")
             return scale
+        if not scale.is_floating_point():
+            raise TypeError(f"a scale must be floating, got {scale.dtype}")
         if scale.numel() == 1:
             return scale.reshape(())
         if scale.shape != self.shape:
@@ -231,9 +252,7 @@ class _Edges:
         """Norm over the edges of π^X plus norm over those of π^Z, for each bag."""
         half = values.shape[-1] // 2
         if self.bag is None:
-            halves = values.reshape(*self.shape, 2, half)
-            norms: Tensor = torch.linalg.vector_norm(halves, dim=-1)
-            return norms.sum(-1)
+            return norm(values.reshape(*self.shape, 2, half)).sum(-1)
         bags = self.shape[0]
         part = self.bag + bags * (torch.arange(2 * half, device=values.device) >= half)
         squares = values.new_zeros(2 * bags).index_add(0, part, values.square())
@@ -270,7 +289,10 @@ class _Squares(torch.autograd.Function):
         metric_z: str,
     ) -> Tensor:
         difference = a - b
-        ctx.save_for_backward(pairs, difference, a, x, b, z)
+        # A space without a gradient is not kept alive, and may be a tensor of inference mode.
+        ctx.save_for_backward(
+            pairs, difference, a, x if x.requires_grad else None, b, z if z.requires_grad else None
+        )
         ctx.share, ctx.metric_x, ctx.metric_z = share, metric_x, metric_z
         return difference.square().sum(-1) / share
 
@@ -278,9 +300,11 @@ class _Squares(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         pairs, difference, a, x, b, z = ctx.saved_tensors
         if torch.is_grad_enabled():
-            difference = with_gradient(a, x, pairs, ctx.metric_x) - with_gradient(
-                b, z, pairs, ctx.metric_z
-            )
+            if x is not None:
+                a = with_gradient(a, x, pairs, ctx.metric_x)
+            if z is not None:
+                b = with_gradient(b, z, pairs, ctx.metric_z)
+            difference = a - b
         grad_x = grad_z = None
         if ctx.needs_input_grad[3]:
             slope = difference * (2 * grad / ctx.share).unsqueeze(-1)

@@ -5,8 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from torchtopo._bags import METRICS, Metric
-from torchtopo._signature import FORMS, Convention, Reduction, signature_loss
+from torchtopo._bags import Metric, check_metric
+from torchtopo._signature import (
+    Convention,
+    Reduction,
+    check_reduction,
+    form_of,
+    signature_loss,
+)
 
 __all__ = ["SignatureLoss"]
 
@@ -45,18 +51,14 @@ class SignatureLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        if convention not in FORMS:
-            raise ValueError(f"convention must be one of {', '.join(FORMS)}; got {convention!r}")
-        for metric in (metric_x, metric_z):
-            if metric not in METRICS:
-                raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
+        learned = form_of(convention).z_by == "learned scale"
+        check_metric(metric_x)
+        check_metric(metric_z)
+        check_reduction(reduction)
         self.convention: Convention = convention
         self.metric_x: Metric = metric_x
         self.metric_z: Metric = metric_z
         self.reduction: Reduction = reduction
-        learned = FORMS[convention].z_by == "learned scale"
         self.register_parameter("log_z_scale", nn.Parameter(torch.zeros(())) if learned else None)
 
     @property

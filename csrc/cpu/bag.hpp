@@ -28,8 +28,9 @@ void tree_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& s
 }
 
 // How the tree of n points in d dimensions is found: by the matrix of their distances while that is
-// cheaper to store than its rows are to compute again and takes less than a gigabyte; else row by
-// row; of many points with the help of a coarse copy, or, in few dimensions, of boxes.
+// cheaper to store than its rows are to compute again (it takes a gigabyte at 16384 points in
+// float); else row by row; of many points with the help of a coarse copy, or, in few dimensions, of
+// boxes.
 // `make -C tests/cpp crossover` prints all paths over n and d.
 enum class Path { tiled, matrix_free, coarse, boxes };
 
@@ -136,9 +137,9 @@ Endpoints farthest_of_matrix(const Real* distances, std::size_t stride, int n) {
   best.key = std::numeric_limits<Key<Real>>::min();
   for (int i = 0; i < n; ++i)
     for (int j = i + 1; j < n; ++j) {
-      const Key<Real> key = key_of(distances[std::size_t(i) * stride + std::size_t(j)]);
-      if (key != Order<Real>::infinity)
-        best.offer(key, endpoints(std::uint32_t(i), std::uint32_t(j)));
+      const Real distance = distances[std::size_t(i) * stride + std::size_t(j)];
+      if (!std::isinf(distance))
+        best.offer(key_of(distance), endpoints(std::uint32_t(i), std::uint32_t(j)));
     }
   return best.ends;
 }

@@ -66,39 +66,33 @@ void write_tree(const Space<Real>& space, const Bags& bags, std::int64_t b, Scra
   std::fill_n(weights + count, padding, Real(0));
 }
 
-// Whether (i, j) names two points; the padding (-1, -1) does not, and nothing else is let through.
-bool is_pair(std::int64_t i, std::int64_t j, std::int64_t n) {
-  if (0 <= i && i < n && 0 <= j && j < n) return true;
+// Whether (i, j) names two points of bag b; the padding (-1, -1) does not, and nothing else is let
+// through.
+bool is_pair(std::int64_t i, std::int64_t j, const Bags& bags, std::int64_t b) {
+  const std::int64_t first = bags.first_name(b), last = first + bags.size(b) - 1;
+  if (first <= i && i <= last && first <= j && j <= last) return true;
   if (i == -1 && j == -1) return false;
-  throw std::invalid_argument("pairs must name points 0.." + std::to_string(n - 1) +
-                              " or be the padding (-1, -1); one is (" + std::to_string(i) + ", " +
-                              std::to_string(j) + ")");
+  const auto text = [](std::int64_t number) { return std::to_string(number); };
+  throw std::invalid_argument(
+      "pairs must name points of their own bag (bag " + text(b) + " has " + text(first) + ".." +
+      text(last) + ") or be the padding (-1, -1); one is (" + text(i) + ", " + text(j) + ")");
 }
-
-// The rows that a pair of bag b can name: the bag's, or, packed, the whole batch's.
-struct Named {
-  std::int64_t first_row, rows;
-  Named(const Bags& bags, std::int64_t b)
-      : first_row(bags.cu_seqlens ? 0 : b * bags.n),
-        rows(bags.cu_seqlens ? bags.cu_seqlens[bags.count] : bags.n) {}
-};
 
 // Lengths of pairs of bag b.
 template <class Real>
 void measure_pairs(const Space<Real>& space, const Bags& bags, std::int64_t b,
                    const std::int64_t* pairs, std::int64_t count, Real* lengths) {
   const auto length = instruction_set().kernels<Real>().length;
-  const Named named(bags, b);
-  const Real* first = space.values + named.first_row * space.d;
+  const Real* named_0 = space.values + (bags.first_row(b) - bags.first_name(b)) * space.d;
   for (std::int64_t k = 0; k < count; ++k) {
     const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
-    if (!is_pair(i, j, named.rows))
+    if (!is_pair(i, j, bags, b))
       lengths[k] = 0;
     else if (space.metric == Metric::precomputed)
-      lengths[k] = first[std::min(i, j) * space.d + std::max(i, j)];
+      lengths[k] = named_0[std::min(i, j) * space.d + std::max(i, j)];
     else
       lengths[k] = Real(
-          length(first + i * space.d, first + j * space.d, std::size_t(space.d), space.metric));
+          length(named_0 + i * space.d, named_0 + j * space.d, std::size_t(space.d), space.metric));
   }
 }
 
@@ -194,7 +188,7 @@ void pair_pulls(const Space<Real>& space, const Bags& bags, const std::int64_t* 
     std::fill_n(out, bags.n * d, Real(0));
     for (std::int64_t k = b * m; k < (b + 1) * m; ++k) {
       const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
-      if (is_pair(i, j, bags.n))
+      if (is_pair(i, j, bags, b))
         pull_ends(bag + i * d, bag + j * d, std::size_t(d), space.metric, pulls[k], out + i * d,
                   out + j * d);
     }

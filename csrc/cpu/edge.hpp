@@ -48,29 +48,40 @@ inline double sum(const Real* x, const Real* y, std::size_t d, Term term) {
   return fold(x, y, d, term, [](Doubles a, Doubles b) { return a + b; });
 }
 
-template <class Real>
-inline double chebyshev(const Real* x, const Real* y, std::size_t d) {
-  return fold(
-      x, y, d, [](Doubles a, Doubles b) { return a - b; },
-      [](Doubles a, Doubles b) { return Chebyshev::join<double, in_a_vector>(a, b); });
+// The largest |term(x_k, y_k)|.
+template <class Real, class Term>
+inline double largest(const Real* x, const Real* y, std::size_t d, Term term) {
+  return fold(x, y, d, term,
+              [](Doubles a, Doubles b) { return Chebyshev::join<double, in_a_vector>(a, b); });
 }
 
 template <class Real>
-inline double euclidean(const Real* x, const Real* y, std::size_t d) {
-  const double square = sum(x, y, d, [](Doubles a, Doubles b) { return (a - b) * (a - b); });
+inline double chebyshev(const Real* x, const Real* y, std::size_t d) {
+  return largest(x, y, d, [](Doubles a, Doubles b) { return a - b; });
+}
+
+// The root of the sum of the squares of term(x_k, y_k).
+template <class Real, class Term>
+inline double root_of_squares(const Real* x, const Real* y, std::size_t d, Term term) {
+  const double square = sum(x, y, d, [=](Doubles a, Doubles b) { return term(a, b) * term(a, b); });
   if (square > 1e-270 && square < 1e300) return std::sqrt(square);
-  // The squares may have left the range of double where the length has not.
-  const double scale = chebyshev(x, y, d);
+  // The squares may have left the range of double where the root has not.
+  const double scale = largest(x, y, d, term);
   if (!(scale > 0 && scale <= std::numeric_limits<double>::max())) return scale;
   const Doubles by = broadcast<double, in_a_vector>(scale);
-  return scale * std::sqrt(sum(x, y, d, [by](Doubles a, Doubles b) {
-           return (a - b) / by * ((a - b) / by);
+  return scale * std::sqrt(sum(x, y, d, [=](Doubles a, Doubles b) {
+           return term(a, b) / by * (term(a, b) / by);
          }));
 }
 
 template <class Real>
+inline double euclidean(const Real* x, const Real* y, std::size_t d) {
+  return root_of_squares(x, y, d, [](Doubles a, Doubles b) { return a - b; });
+}
+
+template <class Real>
 double norm(const Real* x, std::size_t d) {
-  return std::sqrt(sum(x, x, d, [](Doubles a, Doubles) { return a * a; }));
+  return root_of_squares(x, x, d, [](Doubles a, Doubles) { return a; });
 }
 
 // 1 - cos as half the squared distance of the unit vectors, in which nothing cancels. The angle to
@@ -111,12 +122,14 @@ inline void pull_apart(const Real* x, const Real* y, std::size_t d, Real* dx, Re
 }
 
 // Adds to dx and dy the gradient of pull * length(x, y): an edge pulls its two ends along the
-// gradient of its length. A length of zero or infinity pulls nowhere; NaN stays NaN.
+// gradient of its length. A length that is returned as zero or infinity pulls nowhere, NaN in every
+// coordinate.
 template <class Real>
 void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, double pull, Real* dx,
                Real* dy) {
   const double size = length(x, y, d, metric);
-  if (size == std::numeric_limits<double>::infinity()) return;
+  if (Real(size) == std::numeric_limits<Real>::infinity()) return;
+  if (size != size) return pull_apart(x, y, d, dx, dy, [=](double) { return size; });
   if (metric == Metric::cosine) {
     const double nx = norm(x, d), ny = norm(y, d);
     if (nx == 0 || ny == 0) return;

@@ -33,7 +33,8 @@ inline void bind_cuda(pybind11::module_& m) {
   m.def(
       "cuda_trees_workspace",
       [](int dtype, int metric, Size bags, Size n, Size rows, Size d, int path) {
-        const cuda::Batch batch = {nullptr, dtype, metric, bags, n, rows, d, nullptr, nullptr};
+        const cuda::Batch batch = {nullptr, dtype, Metric(metric), bags,   n,
+                                   rows,    d,     nullptr,        nullptr};
         return cuda::trees_workspace(batch, cuda::Path(path));
       },
       Unlocked());
@@ -44,7 +45,8 @@ inline void bind_cuda(pybind11::module_& m) {
           Address weights, Address workspace) {
         cuda::set_device(device);
         const cuda::Batch batch = {
-            memory(data), dtype, metric, bags, n, rows, d, sizes(lengths), sizes(cu_seqlens)};
+            memory(data),     dtype, Metric(metric), bags, n, rows, d, sizes(lengths),
+            sizes(cu_seqlens)};
         cuda::trees(batch, cuda::Path(path), sizes(edges), memory(weights), memory(workspace),
                     memory(stream));
       },
@@ -57,7 +59,8 @@ inline void bind_cuda(pybind11::module_& m) {
           Address workspace) {
         cuda::set_device(device);
         const cuda::Batch batch = {
-            memory(data), dtype, metric, bags, n, rows, d, sizes(lengths), sizes(cu_seqlens)};
+            memory(data),     dtype, Metric(metric), bags, n, rows, d, sizes(lengths),
+            sizes(cu_seqlens)};
         cuda::diameter(batch, sizes(pairs), memory(workspace), memory(stream));
       },
       Unlocked());
@@ -75,7 +78,7 @@ inline void bind_cuda(pybind11::module_& m) {
       [=](int device, Address stream, Address points, int dtype, int metric, Size bags, Size n,
           Size d, Address pairs, Size m, Address out) {
         cuda::set_device(device);
-        cuda::pair_distances(memory(points), dtype, metric, bags, n, d, sizes(pairs), m,
+        cuda::pair_distances(memory(points), dtype, Metric(metric), bags, n, d, sizes(pairs), m,
                              memory(out), memory(stream));
       },
       Unlocked());

@@ -45,10 +45,11 @@ template <class In, class Real>
 void boruvka(const Batch& batch, const Real* points, const Forest<Real>& forest, Stream stream) {
   const Bags bags(batch);
   launch(claim_rows<Real>, ceil_div(batch.rows, 256), 256, 0, stream, bags, forest);
-  launch(accept_bags<Real>, batch.bags, 256, 0, stream, bags, forest, batch.metric == 3);
+  launch(accept_bags<Real>, batch.bags, 256, 0, stream, bags, forest,
+         batch.metric == Metric::cosine);
   const int threads = batch.n <= 1024 ? int(ceil_div(batch.n, warp_size) * warp_size) : 1024;
   for (std::int64_t components = batch.n; components > 1; components = (components + 1) / 2) {
-    if (batch.metric == 4)
+    if (batch.is_matrix())
       nearest_of_matrix(batch, forest, stream);
     else
       nearest_of_points(batch, points, forest, stream);

@@ -133,8 +133,8 @@ void run(const Batch& batch, const Real* points, const Forest<Real>& forest, Str
 template <class Real>
 void nearest_of_points(const Batch& batch, const Real* points, const Forest<Real>& forest,
                        Stream stream) {
-  if (batch.metric == 1) return run<Real, Manhattan>(batch, points, forest, stream);
-  if (batch.metric == 2) return run<Real, Chebyshev>(batch, points, forest, stream);
+  if (batch.metric == Metric::manhattan) return run<Real, Manhattan>(batch, points, forest, stream);
+  if (batch.metric == Metric::chebyshev) return run<Real, Chebyshev>(batch, points, forest, stream);
   run<Real, Euclidean>(batch, points, forest, stream);
 }
 

@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(256)
     const Bag place = bags.at(b);
     const In* bag = source.of(place);
     const std::int64_t i = row - place.first, d = source.d;
-    if (source.metric == 4) {
+    if (source.is_matrix()) {
       for (std::int64_t j = i + 1 + lane; j < place.size; j += warp_size) {
         const Farthest found = far(double(bag[i * source.n + j]), row, place.first + j);
         if (found < best) best = found;

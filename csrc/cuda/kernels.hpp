@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../metric.hpp"
+
 namespace torchtopo::cuda {
 
 using Stream = void*;  // a cudaStream_t
@@ -15,16 +17,18 @@ using Stream = void*;  // a cudaStream_t
 // How a tree is found. The edges are the same; `automatic` takes what should be faster.
 enum class Path { automatic, one_block, many_blocks };
 
-// A batch of clouds (metric < 4) or of distance matrices (metric 4). Padded: `bags` times `n` rows,
-// of which `lengths` says how many count (null: all). Packed: `rows` rows, bag b being those from
-// cu_seqlens[b] to cu_seqlens[b + 1], and n the most rows that a bag can have.
+// A batch of clouds or, with the metric precomputed, of distance matrices. Padded: `bags` times `n`
+// rows, of which `lengths` says how many count (null: all). Packed: `rows` rows, bag b being those
+// from cu_seqlens[b] to cu_seqlens[b + 1], and n the most rows that a bag can have.
 struct Batch {
   const void* data;
-  int dtype;   // 0 float32, 1 float64
-  int metric;  // 0 Euclidean, 1 Manhattan, 2 Chebyshev, 3 cosine, 4 precomputed
+  int dtype;  // 0 float32, 1 float64
+  Metric metric;
   std::int64_t bags, n, rows, d;
   const std::int64_t* lengths;
   const std::int64_t* cu_seqlens;
+
+  bool is_matrix() const { return metric == Metric::precomputed; }
 };
 
 // The trees, in Kruskal's order: `edges` (row, 2) and `weights` (row), n - 1 rows a bag, or,
@@ -43,7 +47,7 @@ std::size_t diameter_workspace(std::int64_t rows);
 void diameter(const Batch& batch, std::int64_t* pairs, void* workspace, Stream stream);
 
 // Lengths of pairs, (bags, m); padding and pairs that name no point have length 0.
-void pair_distances(const void* points, int dtype, int metric, std::int64_t bags, std::int64_t n,
+void pair_distances(const void* points, int dtype, Metric metric, std::int64_t bags, std::int64_t n,
                     std::int64_t d, const std::int64_t* pairs, std::int64_t m, void* out,
                     Stream stream);
 

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(1024)
     textbook(Bags bags, Source<In> source, Forest<Quick> forest, Key<In>* keys, Long* ends,
              Key<double>* key, int* from) {
   const int b = blockIdx.x, n = forest.size[b];
-  if (!forest.distrusted[b] || n < 2 || source.metric == 4) return;
+  if (!forest.distrusted[b] || n < 2 || source.is_matrix()) return;
   const Bag bag = bags.at(b);
   const In* points = source.of(bag);
   const std::int64_t first = bag.first;
@@ -131,7 +131,7 @@ Sorting<In> Sorting<In>::in(Arena& arena, const Batch& batch) {
     s.keys[k] = arena.take<Key<In>>(batch.rows);
     s.ends[k] = arena.take<Long>(batch.rows);
   }
-  if (batch.metric == 4) return s;
+  if (batch.is_matrix()) return s;
   s.textbook_key = arena.take<Key<double>>(batch.rows);
   s.textbook_from = arena.take<int>(batch.rows);
   return s;
@@ -152,7 +152,7 @@ void kruskal_order(const Batch& batch, const Forest<Quick>& forest, const Sortin
   }
   launch(measure_edges<In, Quick>, ceil_div(batch.rows * warp_size, 256), 256, 0, stream, bags,
          source, forest, sorting.keys[0], sorting.ends[0]);
-  if (batch.metric != 4)
+  if (!batch.is_matrix())
     launch(textbook<In, Quick>, batch.bags, 1024, 2 * warp_size * sizeof(TextbookChoice), stream,
            bags, source, forest, sorting.keys[0], sorting.ends[0], sorting.textbook_key,
            sorting.textbook_from);

@@ -1,6 +1,7 @@
 // How long an edge is: quickly, to compare it with others, and exactly, to return it.
 #pragma once
 
+#include "../metric.hpp"
 #include "order.cuh"
 #include "warp.cuh"
 
@@ -115,14 +116,14 @@ __device__ double warp_cosine(const Real* x, const Real* y, std::int64_t d) {
 
 template <class Real>
 __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::int64_t d,
-                                           int metric) {
+                                           Metric metric) {
   switch (metric) {
-    case 1:
+    case Metric::manhattan:
       return warp_fold(
           d, [=](std::int64_t k) { return fabs(double(x[k]) - double(y[k])); }, Plus());
-    case 2:
+    case Metric::chebyshev:
       return warp_chebyshev(x, y, d);
-    case 3:
+    case Metric::cosine:
       return warp_cosine(x, y, d);
     default:
       return warp_norm(d, [=](std::int64_t k) { return double(x[k]) - double(y[k]); });
@@ -134,9 +135,9 @@ __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::in
 // edges of the tree: its smallest is the smallest of all, and an edge that overflowed can have kept
 // out of the tree only edges larger than all of the tree's.
 template <class Quick>
-__device__ inline bool out_of_range(Key<Quick> quick, double exact, int metric) {
+__device__ inline bool out_of_range(Key<Quick> quick, double exact, Metric metric) {
   const bool overflowed = quick >= Order<Quick>::infinity && exact <= largest<double>;
-  const bool squared = metric == 0 || metric == 3;
+  const bool squared = metric == Metric::euclidean || metric == Metric::cosine;
   const double least = sizeof(Quick) == 4 ? 1e-15 : 1e-145;
   return overflowed || (squared && exact > 0 && exact < least);
 }

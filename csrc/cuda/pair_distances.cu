@@ -6,7 +6,7 @@ namespace {
 
 template <class Real>
 __global__ void __launch_bounds__(256)
-    measure_pairs(const Real* points, int metric, std::int64_t n, std::int64_t d,
+    measure_pairs(const Real* points, Metric metric, std::int64_t n, std::int64_t d,
                   const std::int64_t* pairs, std::int64_t m, std::int64_t count, Real* out) {
   const std::int64_t pair = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (pair >= count) return;
@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(256)
 }
 
 template <class Real>
-void run(const void* points, int metric, std::int64_t bags, std::int64_t n, std::int64_t d,
+void run(const void* points, Metric metric, std::int64_t bags, std::int64_t n, std::int64_t d,
          const std::int64_t* pairs, std::int64_t m, void* out, Stream stream) {
   launch(measure_pairs<Real>, ceil_div(bags * m * warp_size, 256), 256, 0, stream,
          static_cast<const Real*>(points), metric, n, d, pairs, m, bags * m,
@@ -33,7 +33,7 @@ void run(const void* points, int metric, std::int64_t bags, std::int64_t n, std:
 
 }  // namespace
 
-void pair_distances(const void* points, int dtype, int metric, std::int64_t bags, std::int64_t n,
+void pair_distances(const void* points, int dtype, Metric metric, std::int64_t bags, std::int64_t n,
                     std::int64_t d, const std::int64_t* pairs, std::int64_t m, void* out,
                     Stream stream) {
   if (dtype == 1)

@@ -144,9 +144,9 @@ template <class In, class Real>
 void prim_of_points(const Batch& batch, const Real* points, const int* distrusted,
                     std::int64_t* edges, void* weights, Stream stream) {
   if constexpr (std::is_same_v<In, Real>) {
-    if (batch.metric == 1)
+    if (batch.metric == Metric::manhattan)
       return run<In, Real, Manhattan>(batch, points, distrusted, edges, weights, stream);
-    if (batch.metric == 2)
+    if (batch.metric == Metric::chebyshev)
       return run<In, Real, Chebyshev>(batch, points, distrusted, edges, weights, stream);
   }
   run<In, Real, Euclidean>(batch, points, distrusted, edges, weights, stream);

@@ -9,18 +9,20 @@ namespace torchtopo::cuda {
 constexpr int block_limit = 2048;  // vertices of a bag that one block finishes
 constexpr int most_warps = 32;
 
-// What an edge is measured in: points, or, with metric 4, the matrix of their distances.
+// What an edge is measured in: points, or, precomputed, the matrix of their distances.
 template <class In>
 struct Source {
   const In* data;
   std::int64_t n, d;
-  int metric;
+  Metric metric;
 
   explicit Source(const Batch& batch)
       : data(static_cast<const In*>(batch.data)), n(batch.n), d(batch.d), metric(batch.metric) {}
 
+  __device__ bool is_matrix() const { return metric == Metric::precomputed; }
+
   // The data of one bag.
-  __device__ const In* of(const Bag& bag) const { return data + bag.first * (metric == 4 ? n : d); }
+  __device__ const In* of(const Bag& bag) const { return data + bag.first * (is_matrix() ? n : d); }
 };
 
 // The exact key of an edge, found by a whole warp. `bad` becomes true where the arithmetic that
@@ -28,7 +30,7 @@ struct Source {
 template <class Quick, class In>
 __device__ Key<In> measured(const Source<In>& source, const In* bag, int i, int j, bool infinite,
                             bool& bad) {
-  if (source.metric == 4) return order_key(bag[std::int64_t(i) * source.n + j]);
+  if (source.is_matrix()) return order_key(bag[std::int64_t(i) * source.n + j]);
   const double exact = warp_length(bag + i * source.d, bag + j * source.d, source.d, source.metric);
   const Key<Quick> quick = infinite ? Order<Quick>::infinity : 0;
   bad |= out_of_range<Quick>(quick, exact, source.metric);

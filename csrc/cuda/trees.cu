@@ -15,7 +15,7 @@ namespace {
 bool one_block_is_faster(const Batch& batch) {
   const double n = double(batch.n), bags = double(batch.bags), rounds = std::log2(n + 1);
   const double waves = std::ceil(bags / 128);
-  if (batch.metric == 4) {  // reading a matrix at the speed of one multiprocessor, or of all
+  if (batch.is_matrix()) {  // reading a matrix at the speed of one multiprocessor, or of all
     const double one_block = 5 * n * n * 3.6e-5 * waves;
     return one_block <= 7.5 * rounds + 5 * bags * n * n * 1.6e-6;
   }
@@ -24,8 +24,8 @@ bool one_block_is_faster(const Batch& batch) {
 }
 
 bool one_block(const Batch& batch, Path path) {
-  const bool wide = batch.dtype == 1 || batch.metric == 3;
-  const int limit = batch.metric == 4 ? matrix_block_limit : one_block_limit(wide, batch.d);
+  const bool wide = batch.dtype == 1 || batch.metric == Metric::cosine;
+  const int limit = batch.is_matrix() ? matrix_block_limit : one_block_limit(wide, batch.d);
   if (path == Path::one_block && batch.n > limit)
     throw std::invalid_argument("a block holds at most " + std::to_string(limit) +
                                 " points of such bags, not " + std::to_string(batch.n));
@@ -36,7 +36,7 @@ bool one_block(const Batch& batch, Path path) {
 // Enough blocks of the search to fill a large GPU, and memory that does not grow with them.
 int splits(const Batch& batch) {
   const std::int64_t pieces =
-      batch.metric == 4 ? batch.bags * ceil_div(batch.n, warp_size) / 8 : ceil_div(batch.rows, 64);
+      batch.is_matrix() ? batch.bags * ceil_div(batch.n, warp_size) / 8 : ceil_div(batch.rows, 64);
   const std::int64_t wanted = 1024 / (pieces > 0 ? pieces : 1);
   return int(wanted < 1 ? 1 : wanted > 16 ? 16 : wanted);
 }
@@ -60,7 +60,7 @@ void find_trees(const Batch& batch, Path path, Arena& arena, bool run, std::int6
                 void* weights, Stream stream) {
   const Real* points = nullptr;
   int* distrusted = nullptr;
-  if (batch.metric == 3) {
+  if (batch.metric == Metric::cosine) {
     double* unit = arena.take<double>(batch.rows * batch.d);
     distrusted = arena.take<int>(batch.bags);
     if (run) normalise<In>(batch, unit, distrusted, stream);
@@ -70,7 +70,7 @@ void find_trees(const Batch& batch, Path path, Arena& arena, bool run, std::int6
   }
   if (one_block(batch, path)) {
     if (!run) return;
-    if (batch.metric != 4)
+    if (!batch.is_matrix())
       return prim_of_points<In, Real>(batch, points, distrusted, edges, weights, stream);
     if constexpr (std::is_same_v<In, Real>)
       return boruvka_in_block<In>(batch, edges, weights, stream);
@@ -89,7 +89,7 @@ std::size_t find_trees(const Batch& batch, Path path, void* workspace, bool run,
   if (batch.bags == 0 || batch.n < 2) return 0;
   if (batch.dtype == 1)
     find_trees<double, double>(batch, path, arena, run, edges, weights, stream);
-  else if (batch.metric == 3)
+  else if (batch.metric == Metric::cosine)
     find_trees<float, double>(batch, path, arena, run, edges, weights, stream);
   else
     find_trees<float, float>(batch, path, arena, run, edges, weights, stream);

@@ -38,7 +38,8 @@ int host_trees(const void* data, int dtype, int metric, std::int64_t bags, std::
                std::int64_t rows, std::int64_t d, const std::int64_t* lengths,
                const std::int64_t* cu_seqlens, int path, std::int64_t* edges, void* weights) {
   return guarded([&] {
-    const Batch batch = {data, dtype, metric, bags, n, rows, d, lengths, cu_seqlens};
+    const Batch batch = {data,    dtype,     torchtopo::Metric(metric), bags, n, rows, d,
+                         lengths, cu_seqlens};
     const std::size_t bytes = trees_workspace(batch, Path(path));
     std::unique_ptr<unsigned char[]> workspace(new unsigned char[bytes]);
     std::memset(workspace.get(), 0x5a, bytes);
@@ -58,8 +59,9 @@ int host_elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m
 int host_pair_distances(const void* points, int dtype, int metric, std::int64_t bags,
                         std::int64_t n, std::int64_t d, const std::int64_t* pairs, std::int64_t m,
                         void* out) {
-  return guarded(
-      [&] { pair_distances(points, dtype, metric, bags, n, d, pairs, m, out, nullptr); });
+  return guarded([&] {
+    pair_distances(points, dtype, torchtopo::Metric(metric), bags, n, d, pairs, m, out, nullptr);
+  });
 }
 
 int host_set_device(int device) {

@@ -44,7 +44,7 @@ def cuda(
         yield _cuda
 
 
-@pytest.mark.parametrize("metric", list(_bags.POINT_METRICS))
+@pytest.mark.parametrize("metric", _bags.POINT_METRICS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_trees_of_points(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     clouds = torch.randn(2, 2, 30, 5).to(dtype)
