@@ -43,6 +43,12 @@ class Bag:
     def __len__(self) -> int:
         return len(self.instances)
 
+    def known_labels(self) -> NDArray[np.int64]:
+        """`cell_labels`, all -1 where there are none."""
+        if self.cell_labels is None:
+            return np.full(len(self), -1, dtype=np.int64)
+        return self.cell_labels
+
     def __post_init__(self) -> None:
         if len(self.instances) == 0:
             raise DataError(
@@ -141,6 +147,13 @@ class Cohort:
     def patients(self) -> NDArray[np.str_]:
         """Patient of each bag, `(bags,)` str."""
         return np.array([bag.patient for bag in self.bags])
+
+    def cells_hash(self) -> str:
+        """SHA-256 over what is known of single cells: no model sees it, explanations are scored."""
+        digest = hashlib.sha256(repr((self.cell_classes, self.anomalous)).encode())
+        for bag in self.bags:
+            digest.update(np.ascontiguousarray(bag.known_labels()).tobytes())
+        return digest.hexdigest()
 
     def data_hash(self) -> str:
         """SHA-256 over everything a result depends on, in hexadecimal."""

@@ -161,7 +161,7 @@ def instance_rows(trial: Trial, cohort: Cohort, predictions: list[Prediction]) -
     for p in predictions:
         bag = cohort.bags[p.index]
         n = len(bag)
-        known = np.full(n, -1) if bag.cell_labels is None else bag.cell_labels
+        known = bag.known_labels()
         frames.append(pd.DataFrame({
             "run": trial.run, "fold": trial.fold,
             "pooling": trial.pooling, "topology": trial.topology,

@@ -169,8 +169,10 @@ def choose(cohort: Cohort, test: NDArray[np.int64]) -> tuple[int, str]:
     if cohort.anomalous and all(cohort.bags[i].cell_labels is not None for i in ill):
         shares = [float((_anomalous(cohort, cohort.bags[i]) == 1).mean()) for i in ill]
         best = ill[int(np.argmin(np.abs(np.array(shares) - 0.5)))]
-        return best, ("the test sample of fold 0 with a disease whose share of anomalous cells is "
-                      "nearest to one half")  # fmt: skip
+        return best, ("the test sample of fold 0 that is no control and whose share of anomalous "
+                      "cells is nearest to one half")  # fmt: skip
+    if cohort.bags[ill[0]].label == cohort.control:
+        return ill[0], "the first test sample of fold 0, which has controls only"
     return ill[0], "the first test sample of fold 0 that is not a control"
 
 

@@ -26,13 +26,17 @@ NAMES = {"off": "without topology", "on": "with topology"}
 KINDS = ((1, "anomalous cell", "D"), (0, "normal cell", "o"), (-1, "cell", "o"))
 
 
-def draw(figure: Callable[..., Figure], *arguments: Any, dark: bool = False) -> bytes:
+def draw(
+    figure: Callable[..., Figure], *arguments: Any, dark: bool = False, provenance: str = ""
+) -> bytes:
     """Draw a figure as PNG.
 
     Args:
         figure: one of the functions below.
         arguments: its arguments, without the colours.
         dark: light lines on a dark ground.
+        provenance: what the data are; its words up to a colon, such as "Synthetic", stand below,
+            for a picture is passed on without its page.
     """
     ink, ground, grid = ("#e8e6e3", "#1b1e23", "#444a52") if dark else ("#1a1a1a", "white", "#ddd")
     style: dict[Any, Any] = {
@@ -47,7 +51,10 @@ def draw(figure: Callable[..., Figure], *arguments: Any, dark: bool = False) -> 
         made = figure(*arguments, colours=BRIGHT if dark else COLOURS)
         FigureCanvasAgg(made)
         buffer = io.BytesIO()
-        made.savefig(buffer, format="png", dpi=130)
+        kind, colon, _ = provenance.partition(":")
+        if colon:
+            made.text(0.01, -0.01, kind + " (mil_rbc)", va="top", fontsize=11, color=ink)
+        made.savefig(buffer, format="png", dpi=130, bbox_inches="tight" if colon else None)
     return buffer.getvalue()
 
 

@@ -68,6 +68,22 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} cannot be read ({error}): delete it and run again") from error
 
 
+def check_device(name: str) -> None:
+    """Raise `RunError` unless torch has the device."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"--device {name} is not to be had here: {reason}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise `RunError` unless a file could be written there: before hours of work, not after."""
+    probe = path.with_name(f".{path.name}.probe")
+    write_whole(probe, b"")
+    probe.unlink()
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Save tensors and plain values (never pickled objects), whole or not at all."""
     buffer = io.BytesIO()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 
 from mil_rbc.files import RunError
 from mil_rbc.gaussian import Preset
@@ -127,6 +127,11 @@ class Options:
                      "refit_every", "checkpoint_every"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise RunError(f"--{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("seed", "cohort_seed", "threads", "test_every", "weight_decay", "watts"):
+            if getattr(self, name) < 0:
+                raise RunError(f"--{name} must not be negative, but is {getattr(self, name)}")
+        if not self.lr > 0:
+            raise RunError(f"--lr must be positive, not {self.lr}")
         if not 20 <= self.input_size <= 64:
             raise RunError(f"--input_size must be from 20 to 64, not {self.input_size}")
         if self.lam < 0:
@@ -150,9 +155,9 @@ def plain(options: Options) -> dict[str, Any]:
     return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
 
-def make_parser(program: str, description: str) -> ArgumentParser:
+def make_parser(program: str, description: str, exit_on_error: bool = True) -> ArgumentParser:
     """Build a command line with one flag for each field of `Options`."""
-    parser = ArgumentParser(prog=program, description=description)
+    parser = ArgumentParser(prog=program, description=description, exit_on_error=exit_on_error)
     helps = _attribute_help()
     for name, kind in get_type_hints(Options).items():
         default = next(f for f in dataclasses.fields(Options) if f.name == name)
@@ -195,13 +200,43 @@ def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dic
         unknown = sorted(set(values) - known - {"preset", "record"})
         if unknown:
             raise RunError(f"{where} has an unknown option {unknown[0]!r}: remove it")
-        parser.set_defaults({k: v for k, v in values.items() if k != "record"})
+        parser.set_defaults(_checked(where, values))
     namespace = parser.parse_args(argv).as_dict()
     options = Options(**{k: v for k, v in namespace.items() if k in known})
     options.data = Path(options.data) if options.data else None
     options.out = Path(options.out)
     options.check()
     return options, {k: v for k, v in namespace.items() if k not in known}
+
+
+def value_of(name: str, text: str) -> Any:
+    """The value of an option from its text, as the command line reads it.
+
+    Raises:
+        RunError: if the option takes several values, or not this one.
+    """
+    if get_origin(get_type_hints(Options)[name]) is list:
+        raise RunError(f"--vary {name}: it takes a list already; name the values with --{name}")
+    values = _checked(f"--vary {name}", {name: yaml.safe_load(text)})
+    return values[name]
+
+
+def _checked(where: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Values of a file, each of its option's type; one value serves for a list of one."""
+    kinds, parser = get_type_hints(Options), make_parser("", "", exit_on_error=False)
+    checked = {}
+    for name, value in values.items():
+        if name == "record":
+            continue
+        if name in kinds and get_origin(kinds[name]) is list and not isinstance(value, list):
+            value = [value]
+        try:
+            found = parser.parse_object({name: value}, defaults=False).as_dict()
+        except ArgumentError as error:
+            reason = " ".join(str(error).split())
+            raise RunError(f"{where}: {name} cannot be {value!r}: {reason}") from error
+        checked[name] = found[name]
+    return checked
 
 
 def _early(argv: list[str]) -> tuple[str, str]:
@@ -230,10 +265,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} holds no options: write lines such as 'epochs: 20'")
-    if isinstance(values.get("topology"), list):  # YAML reads bare on and off as booleans
-        words = {True: "on", False: "off"}
-        values["topology"] = [words.get(v, v) if isinstance(v, bool) else v
-                              for v in values["topology"]]  # fmt: skip
+    if "topology" in values:  # YAML reads bare on and off as booleans
+        arms = values["topology"]
+        values["topology"] = [{True: "on", False: "off"}[v] if isinstance(v, bool) else v
+                              for v in (arms if isinstance(arms, list) else [arms])]  # fmt: skip
     return values
 
 

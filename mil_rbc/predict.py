@@ -13,9 +13,12 @@ from jsonargparse import ArgumentParser
 from mil_rbc.bags import DataError
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.samples import Cells, ImageSet, find_cells, find_samples
-from mil_rbc.files import RunError, command, write_whole
+from mil_rbc.files import RunError, check_writable, command, write_whole
 from mil_rbc.model import MILModel
 from mil_rbc.training import load_model
+
+# Cohorts whose cells come normalised against their background, or are no cells.
+PREPARED = ("chula", "nih", "nih-control", "mnist")
 
 
 def predict(
@@ -47,6 +50,13 @@ def predict(
             f"{checkpoint} is a model of tabular instances: it cannot classify images; name a "
             f"checkpoint of a crop or RoI cohort"
         )
+    if stored.get("cohort") in PREPARED:
+        raise RunError(
+            f"{checkpoint} was trained on {stored['cohort']}, whose cells are prepared in a way of "
+            f"their own: on crops of smear images its answers would mean nothing; name a "
+            f"checkpoint of a cohort rendered, images or bags"
+        )
+    check_writable(out)
     finder = make(detector, weights=weights, device=device)
     samples, cells = [], []
     for sample in _samples(images):
@@ -58,9 +68,9 @@ def predict(
             **{f"p_{c}": p for c, p in zip(classes, probabilities, strict=True)},
         })  # fmt: skip
         cells.append(scores.assign(sample=sample.name))
-    table = pd.concat(cells, ignore_index=True)
-    ordered = ["sample", *(c for c in table.columns if c != "sample")]
-    write_whole(out, table[ordered].to_csv(index=False))
+        table = pd.concat(cells, ignore_index=True)  # written now: the next image may be at fault
+        ordered = ["sample", *(c for c in table.columns if c != "sample")]
+        write_whole(out, table[ordered].to_csv(index=False))
     print(f"Trained on: {stored['provenance']}", file=sys.stderr)
     return pd.DataFrame(samples)
 

@@ -32,7 +32,7 @@ def write_report(
     """Draw the figures, write them, and write the report around them."""
     shown = explain.example(cohort, trials, splits, options)
     metrics = explain.read_metrics(options.out, trials)
-    pictures = _pictures(tables, metrics, shown, options.out / "figures")
+    pictures = _pictures(tables, metrics, shown, options.out / "figures", cohort.provenance)
     cells = pd.DataFrame()
     if "instances" in tables:
         cells = explain.anomaly_numbers(tables["instances"])
@@ -47,6 +47,7 @@ def write_report(
     )  # fmt: skip
     page = environment.get_template("report.html.j2").render(
         options=plain(options), record=record, said=said, provenance=cohort.provenance,
+        words=_words(cohort), tested=tables["predictions"]["patient"].nunique(),
         cohort=_cohort_rows(cohort), bags=len(cohort.bags), patients=len(set(cohort.patients)),
         instances=sum(map(len, cohort.bags)),
         today=datetime.date.today().isoformat(),
@@ -63,9 +64,21 @@ def write_report(
     write_whole(options.out / "report.html", page)
 
 
+def _words(cohort: Cohort) -> dict[str, str]:
+    """What the report calls a sample, an instance and the unit that is dealt to folds."""
+    cells = cohort.kind != "vector" and cohort.name != "mnist"
+    instances = {"crop": "images of single cells" if cells else "images",
+                 "roi": "features of single cells", "vector": "vectors of features"}  # fmt: skip
+    return {
+        "samples": "blood samples" if cells else "bags",
+        "instances": instances[cohort.kind],
+        "units": "bags" if cohort.group_by == "bag" else "patients",
+    }
+
+
 def _pictures(
     tables: dict[str, pd.DataFrame], metrics: pd.DataFrame, shown: explain.Example | None,
-    folder: Path,
+    folder: Path, provenance: str,
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     wanted: dict[str, tuple[Any, ...]] = {"learning_curves": (figures.learning_curves, metrics)}
     if not tables["paired"].empty:
@@ -73,14 +86,17 @@ def _pictures(
     if (metrics["topology"] == "on").any():
         wanted["lambda_ratio"] = (figures.lambda_ratio, metrics)
     if shown is not None:
-        wanted["fig4_cell_scores"] = (figures.cell_scores, shown)
+        if any(np.ptp(seen.scores) > 0 for seen in shown.views.values()):  # average pooling's don't
+            wanted["fig4_cell_scores"] = (figures.cell_scores, shown)
         wanted["fig5_heat_maps"] = (figures.heat_maps, shown)
         wanted["latent_maps"] = (figures.latent_maps, shown)
+    for stale in folder.glob("*.png"):  # of an earlier run with other poolings
+        stale.unlink()
     made = {}
     for name, (figure, *arguments) in wanted.items():
-        light = figures.draw(figure, *arguments)
+        light = figures.draw(figure, *arguments, provenance=provenance)
         write_whole(folder / f"{name}.png", light)
-        dark = figures.draw(figure, *arguments, dark=True)
+        dark = figures.draw(figure, *arguments, dark=True, provenance=provenance)
         made[name] = {"light": _uri(light), "dark": _uri(dark)}
     return made
 

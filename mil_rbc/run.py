@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import platform
@@ -21,6 +22,7 @@ from mil_rbc.execute import duration, run_trials
 from mil_rbc.files import RunError, command, write_whole
 from mil_rbc.folds import Split, split_hash
 from mil_rbc.options import FREE, Options, parse, plain
+from mil_rbc.pooling import POOLINGS
 from mil_rbc.store import load_cohort, save_cohort
 from mil_rbc.tables import write_tables
 from mil_rbc.trial import deal_runs, grid
@@ -45,8 +47,15 @@ def run(
     start = time.monotonic()
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of the processes of a strategy
     stored = _stored(options)
+    if stored is not None:
+        options = _with_finished(options, stored)
     cohort_file = options.out / "cohort.npz"
     cohort = _cohort(options, cohort_file)
+    if len(set(cohort.labels.tolist())) < 2:
+        raise RunError(
+            f"all {len(cohort.bags)} bags have the class {cohort.classes[cohort.bags[0].label]!r}: "
+            f"there is nothing to tell apart; add samples of another class"
+        )
     splits = deal_runs(cohort, options)
     record = _record(cohort, splits, options, argv or [])
     if stored is not None:
@@ -128,6 +137,7 @@ def _record(
         "classes": list(cohort.classes),
         "space": resolve_space(options.space, cohort.kind),
         "data_sha256": cohort.data_hash(),
+        "cells_sha256": cohort.cells_hash(),
         "split_sha256": [split_hash(cohort, s) for s in splits],
         "seeds": {f"fold{t.fold}-run{t.run}": t.seed(options.seed) for t in grid(options)},
     }  # fmt: skip
@@ -144,19 +154,46 @@ def _stored(options: Options) -> dict[str, Any] | None:
     path = options.out / "config.yaml"
     if not path.exists():
         return None
-    stored: dict[str, Any] = yaml.safe_load(path.read_text())
+    stored = yaml.safe_load(path.read_text())
+    if not isinstance(stored, dict) or "record" not in stored:
+        raise RunError(f"{path} is not what a run wrote: delete it, or choose another --out")
     for name, value in plain(options).items():
-        if name not in FREE and stored.get(name) != value:
-            raise RunError(
-                f"{options.out} holds a run with --{name} {stored.get(name)}, not {value}: give "
-                f"that, or another --out"
-            )
+        if name in FREE or stored.get(name) == value:
+            continue
+        if not any(options.out.glob("trials/*/*")):  # stopped before anything was trained
+            (options.out / "cohort.npz").unlink(missing_ok=True)
+            return None
+        raise RunError(
+            f"{options.out} holds a run with --{name} {stored.get(name)}, not {value}: give "
+            f"that, or another --out"
+        )
     return stored
+
+
+def _with_finished(options: Options, stored: dict[str, Any]) -> Options:
+    """The options with the further trials that the folder holds, if all of them are finished."""
+    wider = dataclasses.replace(
+        options,
+        pooling=[p for p in POOLINGS if p in {*options.pooling, *stored["pooling"]}],
+        topology=[a for a in ("off", "on") if a in {*options.topology, *stored["topology"]}],
+        runs=max(options.runs, stored["runs"]),
+    )
+    asked = set(grid(options))
+    further = [t for t in grid(wider) if t not in asked]
+    if not further or any(
+        not (options.out / "trials" / t.name / "result.json").exists() for t in further
+    ):
+        return options
+    print(f"{options.out} holds {len(further)} further trials: the tables show them too",
+          file=sys.stderr)  # fmt: skip
+    return wider
 
 
 def _same_data(out: Path, stored: dict[str, Any], now: dict[str, Any]) -> None:
     if stored["data_sha256"] != now["data_sha256"]:
         raise RunError(f"{out} holds a run on other data than are there now: choose another --out")
+    if stored.get("cells_sha256", now["cells_sha256"]) != now["cells_sha256"]:
+        raise RunError(f"{out} holds a run with other cell labels than now: choose another --out")
     shared = min(len(stored["split_sha256"]), len(now["split_sha256"]))
     if stored["split_sha256"][:shared] != now["split_sha256"][:shared]:
         raise RunError(f"{out} holds a run with other folds: choose another --out")

@@ -16,7 +16,7 @@ METRICS = ("accuracy", "f1_weighted", "f1_macro", "balanced_accuracy", "auroc")
 
 
 class TTest(NamedTuple):
-    """A t statistic and its two-sided p-value; nan where there are fewer than two results."""
+    """A t statistic and its two-sided p-value; nan where there is no spread to judge by."""
 
     t: float
     p: float
@@ -43,8 +43,10 @@ def corrected_t_test(differences: Sequence[float], train: float, test: float) ->
     k = len(d)
     if k < 2:
         return TTest(float("nan"), float("nan"))
-    if np.ptp(d) == 0:  # no spread: no difference at all, or one that never varies
-        return TTest(0.0, 1.0) if d[0] == 0 else TTest(float(np.sign(d[0]) * np.inf), 0.0)
+    if np.abs(d).max() < 1e-9:
+        return TTest(0.0, 1.0)
+    if np.ptp(d) < 1e-9:  # a few folds that differ alike, as small ones do: no sign of certainty
+        return TTest(float("nan"), float("nan"))
     t = d.mean() / np.sqrt((1 / k + test / train) * d.var(ddof=1))
     return TTest(float(t), float(2 * stats.t.sf(abs(t), k - 1)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ def save_cohort(path: Path, cohort: Cohort) -> None:
         "instances": np.concatenate([b.instances for b in cohort.bags]),
         "images": np.concatenate([b.images for b in cohort.bags]),
     }
-    if all(b.cell_labels is not None for b in cohort.bags):
-        arrays["cell_labels"] = np.concatenate([b.cell_labels for b in cohort.bags])
+    if any(b.cell_labels is not None for b in cohort.bags):
+        arrays["cell_labels"] = np.concatenate([b.known_labels() for b in cohort.bags])
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_whole(path, buffer.getbuffer())
@@ -55,7 +56,7 @@ def _load(path: Path, written: int) -> Cohort:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays["header"]))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read ({error}): delete it and run again") from error
     bags, start = [], 0
     for entry in header.pop("bags"):

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from mil_rbc import figures
 from mil_rbc.files import RunError, command, write_whole
-from mil_rbc.options import Options, parse
+from mil_rbc.options import Options, parse, value_of
 from mil_rbc.run import run
 from mil_rbc.statistics import METRICS
 
@@ -58,7 +59,7 @@ def sweep(
     rows, cells = [], list[Options]()
     for values in itertools.product(*(values for _, values in axes)):
         chosen = dict(zip((name for name, _ in axes), values, strict=True))
-        name = "_".join(f"{k.split('.')[-1]}={v}" for k, v in chosen.items())
+        name = "_".join(f"{k.split('.')[-1]}={_said(v)}" for k, v in chosen.items())
         cell = _with(options, chosen, options.out / re.sub(r"[^\w.=+-]", "-", name))
         print(f"== {name}", file=sys.stderr)
         _share_cohort(cells, cell)
@@ -76,9 +77,14 @@ def sweep(
     text += f"{options.seed}.\n\n{_markdown(table)}\n"
     write_whole(options.out / "sweep.md", text)
     write_whole(options.out / "figures" / "sweep.png",
-                figures.draw(figures.sweep, table, axes[0][0], measure))  # fmt: skip
+                figures.draw(figures.sweep, table, axes[0][0], measure,
+                             provenance=_provenance(cells[0].out)))  # fmt: skip
     print(text)
     return table
+
+
+def _provenance(folder: Path) -> str:
+    return str(yaml.safe_load((folder / "config.yaml").read_text())["record"]["provenance"])
 
 
 def _own(argv: list[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -107,14 +113,9 @@ def _axis(text: str) -> tuple[str, list[Any]]:
     known = {f.name for f in dataclasses.fields(Options)}
     if name.split(".")[0] not in known or not values:
         raise RunError(f"--vary {text}: write NAME=VALUE,VALUE with an option of mil_rbc.run")
-    return name, [_value(v) for v in values.split(",")]
-
-
-def _value(text: str) -> Any:
-    try:
-        return float(text) if re.search(r"[.e]", text) and text[0] in "0123456789.-" else int(text)
-    except ValueError:
-        return text
+    if "." in name:
+        return name, [yaml.safe_load(v) for v in values.split(",")]
+    return name, [value_of(name, v) for v in values.split(",")]
 
 
 def _with(options: Options, chosen: dict[str, Any], out: Path) -> Options:
@@ -135,12 +136,13 @@ def _share_cohort(before: list[Options], now: Options) -> None:
         write_whole(target, (same[0].out / "cohort.npz").read_bytes())
 
 
-def _markdown(table: pd.DataFrame) -> str:
-    def said(value: Any) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _said(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
+
+def _markdown(table: pd.DataFrame) -> str:
     lines = ["| " + " | ".join(table.columns) + " |", "|---" * len(table.columns) + "|"]
-    lines += ["| " + " | ".join(map(said, row)) + " |" for row in table.itertuples(index=False)]
+    lines += ["| " + " | ".join(map(_said, row)) + " |" for row in table.itertuples(index=False)]
     return "\n".join(lines)
 
 

@@ -31,6 +31,7 @@ PAPER: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
 TITLES = {"accuracy": "Accuracy", "f1_weighted": "F1 (weighted)", "f1_macro": "F1 (macro)",
           "balanced_accuracy": "Balanced accuracy", "auroc": "AUROC"}  # fmt: skip
 ARMS = {"off": "without", "on": "with"}
+TEXT = ("patient", "bag", "label", "prediction", "image", "cell_label")
 
 
 def table1(results: pd.DataFrame) -> pd.DataFrame:
@@ -114,8 +115,15 @@ def markdown(table: pd.DataFrame, provenance: str, options: Options, said: str) 
 
 
 def gather(out: Path, trials: list[Trial], name: str) -> pd.DataFrame:
-    """Read one CSV of every trial into one table."""
-    frames = [pd.read_csv(out / "trials" / t.name / name, keep_default_na=True) for t in trials]
+    """Read one CSV of every trial into one table; names stay text, also `0`, `001` and `None`."""
+    frames = []
+    for trial in trials:
+        path = out / "trials" / trial.name / name
+        numbers = [c for c in pd.read_csv(path, nrows=0).columns if c not in TEXT]
+        frames.append(pd.read_csv(
+            path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False,
+            na_values={column: [""] for column in numbers},
+        ))  # fmt: skip
     return pd.concat(frames, ignore_index=True)
 
 
@@ -125,6 +133,8 @@ def write_tables(
 ) -> dict[str, pd.DataFrame]:  # fmt: skip
     """Write results.csv, predictions.csv, instances.csv, table1.csv, table1.md and paired.csv."""
     frame = pd.DataFrame(results).drop(columns="key", errors="ignore")
+    leading = ["run", "fold", "pooling", "topology", *METRICS]
+    frame = frame[[*leading, *(c for c in sorted(frame.columns) if c not in leading)]]
     predictions = gather(out, trials, "predictions.csv")
     tables = {"results": frame, "predictions": predictions, "table1": table1(frame)}
     if options.instances:

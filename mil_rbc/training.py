@@ -27,6 +27,7 @@ from mil_rbc.evaluation import (
 )
 from mil_rbc.files import (
     RunError,
+    check_device,
     load_checkpoint,
     read_json,
     save_checkpoint,
@@ -159,7 +160,7 @@ class Training:
                 self._save(state)
         if state.best is not None:
             self.objective.load_state_dict(state.best)
-        elif self.options.gaussian_at_test == "final":
+        if self.options.gaussian_at_test == "final":
             self._refit()
         return state
 
@@ -189,6 +190,11 @@ class Training:
         summed = fabric.all_reduce(totals, reduce_op="sum")
         assert isinstance(summed, Tensor)
         mean = dict(zip(PARTS, (summed / len(order)).tolist(), strict=True))
+        if not np.isfinite(mean["L_class"]):
+            raise RunError(
+                f"trial {self.trial.name} diverged: its loss is not finite in epoch {epoch}; lower "
+                f"--lr or --lam (it needs another --out)"
+            )
         row = self._row(epoch, beta, mean, time.perf_counter() - start)
         if options.protocol == "nested":
             validated = score(self._predict(self.validation), self.cohort.classes)
@@ -275,6 +281,11 @@ class Training:
                 f"{path} is from a run with other data or options: choose another --out, or "
                 f"delete that folder"
             )
+        if stored["version"] != __version__:
+            raise RunError(
+                f"{path} was written by mil_rbc {stored['version']}, this is {__version__}: go on "
+                f"with that version, or delete the file to train this trial again"
+            )
         self.objective.load_state_dict(stored["objective"])
         self.optimizer.load_state_dict(stored["optimizer"])
         self.fabric.strategy.precision.load_state_dict(stored["precision"])
@@ -333,7 +344,7 @@ class Training:
                 "key": self.key, "version": __version__,
                 "architecture": model.architecture.plain(), "model": model.state_dict(),
                 "control": control, "trial": self.trial.name,
-                "provenance": self.cohort.provenance,
+                "cohort": self.cohort.name, "provenance": self.cohort.provenance,
             })  # fmt: skip
         write_json(self.folder / "result.json", {"key": self.key, **result})
         for leftover in ("resume.pt", ".epoch"):
@@ -349,7 +360,8 @@ def _move(bag: BagData, device: torch.device) -> BagData:
 
 def load_model(path: Path, device: str = "cpu") -> tuple[MILModel, dict[str, Any]]:
     """Load a trained model from a trial's `checkpoint.pt`, with what is stored beside it."""
-    stored = load_checkpoint(path, device)
+    check_device(device)
+    stored = load_checkpoint(path)
     try:
         values = {**stored["architecture"], "classes": tuple(stored["architecture"]["classes"])}
         model = MILModel(Architecture(**values)).to(device)

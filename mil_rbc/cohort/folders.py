@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,25 +25,35 @@ KEYS: dict[str, Kind] = {"crops": "crop", "roi": "roi", "vectors": "vector"}
 CONTROLS = ("control", "healthy", "normal")
 
 
-def write_bags(folder: Path, samples: Sequence[ImageSet], cells: Sequence[Cells]) -> None:
-    """Write cells as a folder of bags: `bags.csv` and one `.npz` file a bag.
+def write_bag(folder: Path, number: int, sample: ImageSet, cells: Cells) -> None:
+    """Write the cells of a sample into a folder of bags: a `.npz` file and its row of `bags.csv`.
+
+    A row of that sample that is there already, its patient and label perhaps filled in by hand,
+    stays as it is.
 
     Args:
         folder: where to; made if it is not there.
-        samples: name, patient and label of each bag.
-        cells: the cells of each, in the same order.
+        number: of the sample in its folder, from 1; the file's name.
+        sample: name, patient and label of the bag.
+        cells: its cells.
 
     Raises:
         RunError: if a file cannot be written.
     """
-    rows = []
-    for number, (sample, found) in enumerate(zip(samples, cells, strict=True), 1):
-        name = f"{number:04d}.npz"  # the sample's own name may be no file name
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **found.arrays())  # type: ignore[arg-type]
-        write_whole(folder / name, buffer.getvalue())
-        rows.append((sample.name, sample.patient, sample.label, name))
-    write_whole(folder / TABLE, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False))
+    file = f"{number:04d}.npz"  # the sample's own name may be no file name
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **cells.arrays())  # type: ignore[arg-type]
+    write_whole(folder / file, buffer.getvalue())
+    path = folder / TABLE
+    rows = read_table(path, COLUMNS)[list(COLUMNS)].values.tolist() if path.exists() else []
+    row = next(
+        (row for row in rows if row[0] == sample.name),
+        [sample.name, sample.patient, sample.label, file],
+    )
+    row[3] = file
+    rows = [other for other in rows if other is not row and other[3] != file]
+    rows.append(row)
+    write_whole(path, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False))
 
 
 def load_bags(
@@ -72,6 +81,7 @@ def load_bags(
     Raises:
         DataError: if the table, a file or an array is missing or at fault, or a label is empty.
     """
+    control = None if control is None else str(control)  # YAML reads a class named 0 as a number
     folder = need_folder(data, "bags", TABLE)
     table = read_table(folder / TABLE, COLUMNS)
     rows = [tuple(str(v).strip() for v in row) for row in table[list(COLUMNS)].to_numpy()]

@@ -13,13 +13,13 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from mil_rbc.bags import DataError
-from mil_rbc.cohort.folders import write_bags
+from mil_rbc.cohort.folders import write_bag
 from mil_rbc.cohort.recipe import RECIPES, Size
 from mil_rbc.cohort.rendered import smears
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.precision import evaluate as measure
-from mil_rbc.detect.samples import find_all, find_samples
-from mil_rbc.files import command, write_json
+from mil_rbc.detect.samples import find_cells, find_samples
+from mil_rbc.files import check_device, check_writable, command, write_json
 
 
 def say(line: str) -> None:
@@ -47,9 +47,13 @@ def find(
     """
     samples = find_samples(images)
     finder = make(detector, weights=weights, device=device)
-    cells = find_all(samples, finder, roi=roi, say=say)
-    write_bags(out, samples, cells)
-    say(f"{sum(len(found.crops) for found in cells)} cells in {len(cells)} bags: {out}")
+    count = 0
+    for number, sample in enumerate(samples, 1):
+        cells = find_cells(sample, finder, roi=roi)
+        write_bag(out, number, sample, cells)  # at once: the next image may be at fault
+        say(f"{number}/{len(samples)}  {sample.name}: {len(cells.crops)} cells")
+        count += len(cells.crops)
+    say(f"{count} cells in {len(samples)} bags: {out}")
 
 
 def train(
@@ -80,6 +84,11 @@ def train(
     """
     from mil_rbc.detect import maskrcnn
 
+    for name, value in (("steps", steps), ("batch", batch), ("side", side), ("anchor", anchor)):
+        if value < 1:
+            raise DataError(f"--{name} must be at least 1, not {value}")
+    check_device(device)
+    check_writable(out)
     architecture = maskrcnn.Architecture(backbone=backbone, side=side, anchor=anchor)
     detector = maskrcnn.train(
         architecture,

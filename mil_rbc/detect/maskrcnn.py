@@ -20,7 +20,7 @@ from mil_rbc.cohort.recipe import RECIPES, Size, plan
 from mil_rbc.cohort.rendered import render_image
 from mil_rbc.cohort.smear import Smear
 from mil_rbc.detect import Detections
-from mil_rbc.files import load_checkpoint, save_checkpoint
+from mil_rbc.files import check_device, load_checkpoint, save_checkpoint
 
 try:
     from torchvision.models.detection import MaskRCNN as Network
@@ -120,8 +120,9 @@ class MaskRCNN:
         remedy = "make one with 'python -m mil_rbc.detect train --out FILE'"
         if not path.is_file():
             raise DataError(f"there are no weights {path}: {remedy}")
-        state = load_checkpoint(path, device)
-        if "architecture" not in state:
+        check_device(device)
+        state = load_checkpoint(path)
+        if not {"architecture", "network", "history"} <= set(state):
             raise DataError(f"{path} holds no detector: {remedy}")
         architecture = Architecture(**state["architecture"])
         network = build(architecture)

@@ -61,7 +61,7 @@ class Watershed:
         """Always an error: only Mask R-CNN has features."""
         raise DataError(
             "detector 'watershed' has no RoI features: use --detector maskrcnn --weights FILE, or "
-            "--instances crop"
+            "ask for crops only"
         )
 
 

@@ -136,6 +136,26 @@ def test_images_to_bags_to_cohort(tmp_path: Path) -> None:
         assert (one.images == other.images).all()
 
 
+def test_labels_filled_in_by_hand_stay(tmp_path: Path) -> None:
+    images, bags = write_images(tmp_path / "images", table=False), tmp_path / "bags"
+    main([str(images), "--out", str(bags)])
+    table = pd.read_csv(bags / "bags.csv", dtype=str, keep_default_na=False)
+    table["patient"], table["label"] = ["P1", "P2", "P3"], ["a", "b", "a"]
+    table.to_csv(bags / "bags.csv", index=False)
+    main([str(images), "--out", str(bags)])
+    again = pd.read_csv(bags / "bags.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_a_broken_image_leaves_the_bags_before_it(tmp_path: Path) -> None:
+    images, bags = write_images(tmp_path / "images", table=False), tmp_path / "bags"
+    (images / "zzz").mkdir()
+    (images / "zzz" / "0.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="zzz"):
+        main([str(images), "--out", str(bags)])
+    assert len(pd.read_csv(bags / "bags.csv")) == 3
+
+
 def test_subfolders_are_samples(tmp_path: Path) -> None:
     found = find_samples(write_images(tmp_path, table=False))
     assert [len(sample.images) for sample in found] == [2, 2, 2]

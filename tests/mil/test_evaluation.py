@@ -107,7 +107,8 @@ def test_corrected_t_test_is_its_formula() -> None:
 
 
 @pytest.mark.parametrize(
-    ("d", "p"), [([0.1], np.nan), ([0.0, 0.0], 1.0), ([0.1, 0.1], 0.0), ([np.nan, 0.1], np.nan)]
+    ("d", "p"),
+    [([0.1], np.nan), ([0.0, 0.0], 1.0), ([0.2, 0.8 - 0.6], np.nan), ([np.nan, 0.1], np.nan)],
 )
 def test_corrected_t_test_without_spread(d: list[float], p: float) -> None:
     assert corrected_t_test(d, 2, 1).p == pytest.approx(p, nan_ok=True)

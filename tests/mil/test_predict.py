@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from mil_rbc.pooling import AnomalyPooling
 from mil_rbc.predict import main
 
 
-def checkpoint(folder: Path, kind: str = "crop") -> Path:
+def checkpoint(folder: Path, kind: str = "crop", cohort: str = "rendered") -> Path:
     torch.manual_seed(0)
     architecture = Architecture(kind, 3, ("well", "ill"), "anomaly", latent=16, input_size=32)  # type: ignore[arg-type]
     model = MILModel(architecture)
@@ -27,7 +28,7 @@ def checkpoint(folder: Path, kind: str = "crop") -> Path:
     model.pooling.control.fit(torch.rand(50, 16), seed=0)
     save_checkpoint(folder / "checkpoint.pt", {
         "architecture": architecture.plain(), "model": model.state_dict(), "version": "x",
-        "provenance": "Synthetic: random weights.",
+        "cohort": cohort, "provenance": "Synthetic: random weights.",
     })  # fmt: skip
     return folder / "checkpoint.pt"
 
@@ -76,6 +77,7 @@ def test_bad_input_is_one_sentence(
     (tmp_path / "a").mkdir()
     good = checkpoint(tmp_path / "a")
     (tmp_path / "b").mkdir()
+    (tmp_path / "c").mkdir()
     (tmp_path / "broken.png").write_bytes(b"no image")
     (tmp_path / "empty.png").write_bytes(b"")
     Image.fromarray(np.full((200, 200, 3), 240, np.uint8)).save(tmp_path / "blank.png")
@@ -83,6 +85,7 @@ def test_bad_input_is_one_sentence(
         (tmp_path / "nowhere.pt", images, "nowhere.pt"),
         (tmp_path / "broken.png", images, "is not a checkpoint"),
         (checkpoint(tmp_path / "b", "vector"), images, "cannot classify images"),
+        (checkpoint(tmp_path / "c", cohort="chula"), images, "was trained on chula"),
         (good, tmp_path / "nowhere", "there is no image or folder"),
         (good, tmp_path / "broken.png", "broken.png"),
         (good, tmp_path / "empty.png", "empty.png"),
@@ -96,3 +99,22 @@ def test_bad_input_is_one_sentence(
         assert said in error
         assert "Traceback" not in error
         assert not out.exists()
+
+
+def test_a_device_that_is_not_there_is_not_the_checkpoints_fault(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--checkpoint", str(checkpoint(tmp_path)), "--images", str(images)]
+    assert command(main, [*given, "--device", "banana"]) == 2
+    assert "--device banana is not to be had here" in capsys.readouterr().err
+
+
+def test_samples_before_a_broken_one_are_kept(tmp_path: Path, images: Path) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(images, folder)
+    (folder / "zzz").mkdir()
+    (folder / "zzz" / "0.png").write_bytes(b"no image")
+    cells = tmp_path / "cells.csv"
+    given = ["--checkpoint", str(checkpoint(tmp_path)), "--images", str(folder)]
+    assert command(main, [*given, "--out", str(cells)]) == 2
+    assert set(pd.read_csv(cells)["sample"]) == {p.name for p in images.iterdir()}

@@ -151,6 +151,86 @@ def test_more_runs_may_be_added(tmp_path: Path, data: Path) -> None:
     assert len(pd.read_csv(tmp_path / "results.csv")) == 6
 
 
+def test_fewer_variants_later_leave_the_finished_ones_in_the_tables(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = arguments(data, tmp_path, "--pooling", "average", "max")
+    assert command(main, wide) == 0
+    before = pd.read_csv(tmp_path / "results.csv")
+    capsys.readouterr()
+    assert command(main, arguments(data, tmp_path, "--pooling", "max", "--topology", "off")) == 0
+    assert "holds 9 further trials" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "results.csv"), before)
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_names(
+    tmp_path: Path, vectors: Cohort
+) -> None:
+    tables = []
+    for names in (("control", "sick"), ("0", "None")):
+        folder = bags_folder(tmp_path / names[0] / "data", vectors)
+        table = pd.read_csv(folder / "bags.csv")
+        table["label"] = table["label"].map(dict(zip(vectors.classes, names, strict=True)))
+        table["patient"] = "00" + table["patient"].str[1:]
+        table.to_csv(folder / "bags.csv", index=False)
+        given = ["--pooling", "max", "--cohort_options", f"{{control: '{names[0]}'}}"]
+        out = tmp_path / names[0] / "out"
+        assert command(main, arguments(folder, out, *given)) == 0
+        tables.append(pd.read_csv(out / "paired.csv"))
+        text = pd.read_csv(out / "predictions.csv", dtype=str, keep_default_na=False)
+        assert set(text["label"]) == set(names)
+        assert set(text["patient"]) == set(table["patient"])
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0]["bootstrap_low"].notna().all()
+
+
+def test_changed_cell_labels_are_other_data(tmp_path: Path, vectors: Cohort) -> None:
+    data = bags_folder(tmp_path / "data", vectors)
+    given = arguments(data, tmp_path / "out", "--pooling", "max", "--topology", "off")
+    assert command(main, given) == 0
+    bag = vectors.bags[0]
+    cells = np.array(["odd"] * len(bag))
+    np.savez(data / f"{bag.bag}.npz", vectors=bag.instances, images=bag.images, cell_labels=cells)
+    assert command(main, given) == 2
+
+
+def test_some_bags_may_know_their_cells(tmp_path: Path, vectors: Cohort) -> None:
+    data = bags_folder(tmp_path / "data", vectors)
+    bag = vectors.bags[0]
+    np.savez(data / f"{bag.bag}.npz", vectors=bag.instances, images=bag.images)
+    given = arguments(data, tmp_path / "out", "--pooling", "attention", "--topology", "off")
+    assert command(main, given) == 0
+    cells = pd.read_csv(tmp_path / "out" / "instances.csv", keep_default_na=False)
+    unknown = cells.loc[cells["cell_label"] == "", "bag"].unique().tolist()
+    assert unknown in ([bag.bag], [])  # of run 0's test folds each bag is in one
+    assert {"odd", "normal"} <= set(cells["cell_label"])
+
+
+def test_one_class_is_refused(
+    tmp_path: Path, vectors: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bags_folder(tmp_path / "data", vectors)
+    table = pd.read_csv(data / "bags.csv")
+    table[table["label"] == "control"].to_csv(data / "bags.csv", index=False)
+    assert command(main, arguments(data, tmp_path / "out")) == 2
+    assert "there is nothing to tell apart" in capsys.readouterr().err
+
+
+def test_a_run_that_trained_nothing_does_not_bind_its_folder(tmp_path: Path, data: Path) -> None:
+    one = arguments(data, tmp_path, "--pooling", "max", "--topology", "off")
+    assert command(main, [*one, "--precision", "foo"]) != 0
+    assert command(main, one) == 0
+
+
+def test_a_diverging_trial_says_so(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = arguments(data, tmp_path, "--pooling", "average", "--topology", "off")
+    assert command(main, [*one, "--lr", "1e30", "--epochs", "5"]) == 2
+    said = capsys.readouterr().err
+    assert "average-off-fold0-run0 diverged" in said
+
+
 def test_other_options_in_the_same_folder_are_refused(
     out: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,6 +348,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
         (["--preset", "nonsense"], "there is no preset 'nonsense'"),
         (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
         (["--folds", "0"], "--folds must be at least 1"),
+        (["--seed", "-1"], "--seed must not be negative"),
+        (["--threads", "-2"], "--threads must not be negative"),
+        (["--lr", "0"], "--lr must be positive"),
         (["--lam", "-1"], "--lam must not be negative"),
         (["--pooling", "max", "max"], "must name each variant once"),
         (["--cohort", "nonsense"], "unknown cohort 'nonsense'"),
@@ -298,6 +381,23 @@ def test_a_config_with_an_unknown_option_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("epoch: 3\n")
     with pytest.raises(RunError, match=r"c\.yaml has an unknown option 'epoch'"):
         parse("x", "", ["--config", str(tmp_path / "c.yaml")])
+
+
+@pytest.mark.parametrize(
+    "line", ["class_weights: balancd", "anomaly: robst", "protocol: nestd", "epochs: abc",
+             "epochs: 2.5", "pooling: median", "topology: [perhaps]"],
+)  # fmt: skip
+def test_a_config_with_a_wrong_value_names_it(tmp_path: Path, line: str) -> None:
+    (tmp_path / "c.yaml").write_text(line + "\n")
+    name, value = line.split(": ")
+    with pytest.raises(RunError, match=rf"c\.yaml: {name} cannot be .*{value.strip('[]')}"):
+        parse("x", "", ["--config", str(tmp_path / "c.yaml")])
+
+
+def test_one_value_serves_for_a_list_of_one(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("pooling: max\ntopology: on\n")
+    options, _ = parse("x", "", ["--config", str(tmp_path / "c.yaml")])
+    assert (options.pooling, options.topology) == (["max"], ["on"])
 
 
 def test_command_line_before_config_before_preset(tmp_path: Path) -> None:

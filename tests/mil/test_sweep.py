@@ -60,6 +60,25 @@ def test_bad_axes_are_refused(text: str) -> None:
         _axis(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("pooling=max,average", "it takes a list already"),
+        ("class_weights=foo", "class_weights cannot be 'foo'"),
+        ("epochs=2.5", "epochs cannot be 2.5"),
+    ],
+)
+def test_values_that_an_option_cannot_have_are_refused(text: str, said: str) -> None:
+    with pytest.raises(RunError, match=said):
+        _axis(text)
+
+
+def test_values_are_of_their_options_type() -> None:
+    assert _axis("redeal=false,true") == ("redeal", [False, True])
+    assert _axis("lam=0,0.00005,5e-3") == ("lam", [0.0, 5e-5, 5e-3])
+    assert _axis("cohort_options.train=20,50") == ("cohort_options.train", [20, 50])
+
+
 def test_nothing_to_vary_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(main, []) == 2
     assert "nothing to vary" in capsys.readouterr().err

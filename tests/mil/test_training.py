@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from mil_rbc.objective import BagData, Objective
 from mil_rbc.options import Options
 from mil_rbc.pooling import POOLINGS
 from mil_rbc.topology import Regularizer, input_space, points_of, resolve_space
-from mil_rbc.training import Training, finished, load_model
+from mil_rbc.training import State, Training, finished, load_model
 from mil_rbc.trial import Trial, deal_runs, fingerprint, grid
 from tests.mil.conftest import Make
 
@@ -299,3 +300,25 @@ def test_precision_and_logger_are_lightnings(make_training: Make) -> None:
     assert read_json(training.folder / "result.json")["epochs"] == 2
     logged = list(training.folder.glob("logs/**/metrics.csv"))
     assert logged
+
+
+def test_a_half_trained_trial_of_another_version_is_refused(make_training: Make) -> None:
+    training = make_training("max", "off")
+    training._save(State(epoch=1, history=[training._epoch(0)]))
+    path = training.folder / "resume.pt"
+    stored = torch.load(path, weights_only=True)
+    torch.save({**stored, "version": "9.9.9"}, path)
+    with pytest.raises(RunError, match=r"written by mil_rbc 9\.9\.9"):
+        make_training("max", "off").fit()
+
+
+def test_the_final_gaussian_is_fitted_on_the_weights_that_are_tested(make_training: Make) -> None:
+    fits = []
+    for when in ("last", "final"):
+        training = make_training("anomaly", "off", protocol="nested", gaussian_at_test=when)
+        training.fit()
+        fits.append(training.objective.model.pooling.control.state_dict())
+        shutil.rmtree(training.folder, ignore_errors=True)
+    assert any(
+        not torch.equal(a, b) for a, b in zip(fits[0].values(), fits[1].values(), strict=True)
+    )
