@@ -123,7 +123,8 @@ def verdicts(paired: pd.DataFrame) -> list[dict[str, str]]:
                     f"interval over patients {low:+.1f} to {high:+.1f})")  # fmt: skip
         theirs = PAPER[row["pooling"], "on"]["accuracy"][0]
         theirs -= PAPER[row["pooling"], "off"]["accuracy"][0]
-        p = f"p = {row['p']:.2f}" if np.isfinite(row["p"]) else "one pair only, no test"
+        why = "one pair only" if row["pairs"] < 2 else "all pairs differ alike"
+        p = f"p = {row['p']:.2f}" if np.isfinite(row["p"]) else f"not possible, {why}"
         found.append({"pooling": row["pooling"], "kind": kind,
                       "text": f"{text}; corrected t-test {p}. The paper reports {theirs:+.1f} on "
                               "its own patients."})  # fmt: skip

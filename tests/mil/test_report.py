@@ -113,9 +113,10 @@ def test_in_a_browser(page: Path, tmp_path: Path, width: int, dark: bool) -> Non
     assert "CONSOLE" not in run.stderr
 
 
-def row(difference: float, low: float, high: float, p: float) -> pd.DataFrame:
+def row(difference: float, low: float, high: float, p: float, pairs: int = 3) -> pd.DataFrame:
     return pd.DataFrame([{"pooling": "max", "metric": "accuracy", "difference": difference,
-                          "bootstrap_low": low, "bootstrap_high": high, "p": p}])  # fmt: skip
+                          "bootstrap_low": low, "bootstrap_high": high, "p": p,
+                          "pairs": pairs}])  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,8 @@ def row(difference: float, low: float, high: float, p: float) -> pd.DataFrame:
         (row(-0.05, -0.09, -0.01, 0.01), "clear", "lower with topology by 5.0"),
         (row(0.05, -0.01, 0.09, 0.01), "unclear", "no clear difference"),
         (row(0.05, 0.01, 0.09, 0.20), "unclear", "no clear difference"),
-        (row(0.05, 0.01, 0.09, float("nan")), "unclear", "no test"),
+        (row(0.05, 0.01, 0.09, float("nan")), "unclear", "not possible, all pairs differ alike"),
+        (row(0.05, 0.01, 0.09, float("nan"), 1), "unclear", "not possible, one pair only"),
     ],
 )
 def test_a_verdict_is_as_strong_as_the_evidence(given: pd.DataFrame, kind: str, said: str) -> None:
