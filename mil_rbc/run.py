@@ -44,9 +44,9 @@ def run(
     Returns:
         The tables by name; none in a process that only helps a strategy.
     """
-    start = time.monotonic()
+    start, started = time.monotonic(), time.time()
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of the processes of a strategy
-    stored = _stored(options)
+    stored, asked = _stored(options), options
     if stored is not None:
         options = _with_finished(options, stored)
     cohort_file = options.out / "cohort.npz"
@@ -60,7 +60,10 @@ def run(
     record = _record(cohort, splits, options, argv or [])
     if stored is not None:
         _same_data(options.out, stored["record"], record)
-        record["seconds_before"] = stored["record"].get("seconds", 0.0)
+        record["seconds_before"] = _seconds_before(options.out, stored["record"])
+        if options != asked:  # the command that makes all of it again
+            record["command"] = stored["record"]["command"]
+    record["started"] = started
     if first:
         if stored is None or not cohort_file.exists():
             save_cohort(cohort_file, cohort)
@@ -73,6 +76,7 @@ def run(
         return {}
     seconds = record.pop("seconds_before", 0.0) + time.monotonic() - start
     record["seconds"] = round(seconds, 1)
+    del record["started"]
     _write_config(options, preset, record)
     said = describe(options, cohort, record)
     tables = write_tables(
@@ -168,6 +172,16 @@ def _stored(options: Options) -> dict[str, Any] | None:
             f"that, or another --out"
         )
     return stored
+
+
+def _seconds_before(out: Path, record: dict[str, Any]) -> float:
+    """Wall time of the earlier goes at a run, also of one that was killed."""
+    if "seconds" in record:
+        return float(record["seconds"])
+    signs_of_life = [path.stat().st_mtime for path in out.glob("trials/*/*")]
+    started = float(record.get("started", float("inf")))
+    before = float(record.get("seconds_before", 0.0))
+    return before + max(0.0, max(signs_of_life, default=0.0) - started)
 
 
 def _with_finished(options: Options, stored: dict[str, Any]) -> Options:

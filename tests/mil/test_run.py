@@ -151,6 +151,16 @@ def test_more_runs_may_be_added(tmp_path: Path, data: Path) -> None:
     assert len(pd.read_csv(tmp_path / "results.csv")) == 6
 
 
+def test_the_time_of_a_killed_run_counts(tmp_path: Path) -> None:
+    sign = tmp_path / "trials" / "max-off-fold0-run0" / "resume.pt"
+    sign.parent.mkdir(parents=True)
+    sign.write_bytes(b"")
+    os.utime(sign, (1060.0, 1060.0))
+    assert module._seconds_before(tmp_path, {"started": 1000.0, "seconds_before": 5.0}) == 65.0
+    assert module._seconds_before(tmp_path, {"seconds": 7.0}) == 7.0
+    assert module._seconds_before(tmp_path, {}) == 0.0
+
+
 def test_fewer_variants_later_leave_the_finished_ones_in_the_tables(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +171,7 @@ def test_fewer_variants_later_leave_the_finished_ones_in_the_tables(
     assert command(main, arguments(data, tmp_path, "--pooling", "max", "--topology", "off")) == 0
     assert "holds 9 further trials" in capsys.readouterr().err
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "results.csv"), before)
+    assert "--pooling average max" in (tmp_path / "report.html").read_text()
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_names(
