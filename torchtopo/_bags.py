@@ -38,10 +38,11 @@ def check_points(
     """Check the shape and dtype of clouds `(*B, N, D)` or distances `(*B, N, N)`; no value is read.
 
     Raises:
-        TypeError: not a dense tensor, or not of a floating dtype.
+        TypeError: not a tensor, or not of a floating dtype.
         ValueError: an unknown metric, a shape that is no cloud, or `lengths` that don't fit it.
     """
-    check_dense(points, name)
+    if not isinstance(points, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(points).__name__}")
     check_metric(metric)
     if points.dtype not in FLOATS:
         raise TypeError(

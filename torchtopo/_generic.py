@@ -15,6 +15,7 @@ from torchtopo._metric import matrix_entries, pair_lengths
 
 def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _bags.check_points(points, metric)
+    _bags.check_dense(points, "points")
     _bags.check_pairs(points, pairs)
     padding = pairs[..., 0] < 0
     if metric == "precomputed":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
-from torchtopo._bags import Metric
+from torchtopo._bags import METRICS, Metric
 from torchtopo._distances import result_dtype, with_gradient
 
 _minimum_spanning_tree = torch.ops.torchtopo.minimum_spanning_tree.default
@@ -210,8 +210,10 @@ def tree(
     name: str = "points",
 ) -> tuple[Tensor, Tensor]:
     """Pairs and their lengths, float32 for half types, without a gradient."""
-    _bags.check_dense(points, name)
-    _bags.check_metric(metric)
+    # What the dispatcher would refuse in its own words; the rest is the operators' to check.
+    if metric not in METRICS or not isinstance(points, Tensor) or points.layout != torch.strided:
+        _bags.check_dense(points, name)
+        _bags.check_metric(metric)
     if lengths is not None and not isinstance(lengths, Tensor):
         raise TypeError(f"lengths must be a torch.Tensor, got {type(lengths).__name__}")
     if cu_seqlens is not None:
