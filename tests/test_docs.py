@@ -7,9 +7,10 @@ import doctest
 import pytest
 
 import torchtopo
-from torchtopo import _bags, _config, _distances, _pairs, _signature, nn
+from torchtopo import _bags, _config, _distances, _matched, _pairs
+from torchtopo._losses import signature
 
-MODULES = (_bags, _config, _distances, _pairs, _signature, nn)
+MODULES = (_bags, _config, _distances, _matched, _pairs, signature)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)

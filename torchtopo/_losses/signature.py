@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torchtopo import _bags, _generic, _ops  # noqa: F401  (registers the operators)
 from torchtopo._bags import Metric
@@ -18,10 +18,9 @@ from torchtopo._distances import (
     result_dtype,
     with_gradient,
 )
-from torchtopo._metric import norm
+from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, reduce
 
 Convention: TypeAlias = Literal["paper", "topoae", "mil", "torch_topological"]
-Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 _signature_edges = torch.ops.torchtopo.signature_edges.default
 
@@ -48,12 +47,6 @@ def form_of(convention: object) -> Form:
     if not isinstance(convention, str) or convention not in FORMS:
         raise ValueError(f"convention must be one of {', '.join(FORMS)}; got {convention!r}")
     return FORMS[convention]
-
-
-def check_reduction(reduction: object) -> None:
-    """Raise ValueError unless `reduction` is the name of one."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
 
 
 def signature_loss(
@@ -141,8 +134,8 @@ def signature_loss(
     pairs, a, b, farthest_x, farthest_z = measure(
         x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, x_by_maximum, z_by_maximum
     )
-    edges = _Edges(pairs, z, lengths, cu_seqlens)
-    share = 2 if form.bag == "half squares" else edges.points()
+    per_bag = PerBag(z, lengths, cu_seqlens, of=2)
+    share = 2 if form.bag == "half squares" else per_bag.points
     if x_by_maximum:
         x_scale = _maximum(x, farthest_x, metric_x, cu_seqlens)
     if z_by_maximum:
@@ -154,111 +147,95 @@ def signature_loss(
         a = with_gradient(a, x, pairs, metric_x)
         b = with_gradient(b, z, pairs, metric_z)
         if x_scale is not None:
-            a = a / edges.spread(x_scale)
+            a = a / per_bag.spread(x_scale)
         if z_scale is not None:
-            b = b / edges.spread(z_scale)
+            b = b / per_bag.spread(z_scale)
         halves = form.bag == "half norms"
-        loss = edges.norms(a - b) / 2 if halves else edges.sums((a - b).square()) / share
-    if reduction != "none":
-        loss = loss.mean() if reduction == "mean" else loss.sum()
-    return loss.to(torch.promote_types(result_dtype(x), result_dtype(z)))
+        loss = per_bag.norm(a - b) / 2 if halves else per_bag.sum((a - b).square()) / share
+    return reduce(loss, reduction).to(torch.promote_types(result_dtype(x), result_dtype(z)))
 
 
-def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None = None) -> Tensor:
-    """How many pairs of each bag are in both sets: N-1 where the two trees are the same.
+class SignatureLoss(nn.Module):
+    """The topological signature loss between an input space and a latent space.
 
-    A diagnostic of the signature loss, counted on the device without waiting for it. Padding is
-    not counted.
+    `torchtopo.signature_loss` with its settings kept, and, for the conventions that divide latent
+    distances by a learned scale (`"topoae"`, `"mil"`), with that scale as a parameter: kept as its
+    logarithm, so that it stays positive, and 1 at first. Give `parameters()` to the optimizer.
 
     Args:
-        pairs_x, pairs_z: `(*B, M, 2)` and `(*B, M', 2)` int64, either order within a pair.
-        cu_seqlens: `(B+1,)`, where both are packed.
+        convention: `"paper"`, `"topoae"`, `"mil"` or `"torch_topological"`.
+        metric_x, metric_z: see `pair_distances`.
+        reduction: `"mean"` or `"sum"` over bags, or `"none"`.
 
-    Returns:
-        `(*B)` int64; packed `(B,)`.
+    Raises:
+        ValueError: an unknown convention, metric or reduction.
 
     Examples:
         >>> import torch, torchtopo
-        >>> torchtopo.matched_pairs(torch.tensor([[0, 1], [1, 2]]), torch.tensor([[2, 1], [0, 2]]))
-        tensor(1)
+        >>> loss = torchtopo.nn.SignatureLoss("topoae")
+        >>> x, z = torch.rand(8, 32, 10), torch.rand(8, 32, 2, requires_grad=True)
+        >>> loss(x, z).backward()
+        >>> loss.z_scale.item()
+        1.0
     """
-    for name, pairs in (("pairs_x", pairs_x), ("pairs_z", pairs_z)):
-        if not isinstance(pairs, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor, got {type(pairs).__name__}")
-        if pairs.dtype != torch.int64:
-            raise TypeError(f"{name} must be int64, got {pairs.dtype}")
-        if pairs.dim() < 2 or pairs.shape[-1] != 2:
-            raise ValueError(f"{name} must have the shape (*B, M, 2), got {tuple(pairs.shape)}")
-    if pairs_x.shape[:-2] != pairs_z.shape[:-2]:
-        raise ValueError(
-            f"pairs_x {tuple(pairs_x.shape)} and pairs_z {tuple(pairs_z.shape)} differ in batch"
-        )
-    if cu_seqlens is not None:
-        _bags.check_cu_seqlens(cu_seqlens, pairs_z, "pairs_z")
-        if pairs_z.dim() != 2:
-            raise ValueError(f"packed pairs have the shape (M, 2), got {tuple(pairs_z.shape)}")
-    keys_x, keys_z = _edge_keys(pairs_x).sort(-1).values, _edge_keys(pairs_z)
-    if keys_x.shape[-1] == 0:
-        found = torch.zeros_like(keys_z, dtype=torch.bool)
-    else:
-        place = torch.searchsorted(keys_x, keys_z).clamp(max=keys_x.shape[-1] - 1)
-        found = (keys_x.gather(-1, place) == keys_z) & (keys_z >= 0)
-    if cu_seqlens is None:
-        return found.sum(-1)
-    bag = _bag_of(pairs_z, cu_seqlens)
-    counts = torch.zeros(cu_seqlens.shape[0] - 1, dtype=torch.int64, device=bag.device)
-    return counts.index_add(0, bag, found.long())
 
-
-class _Edges:
-    """The measured edges `(*B, M)` of a batch: what sums and spreads over the bags they are of."""
+    log_z_scale: nn.Parameter | None
 
     def __init__(
-        self, pairs: Tensor, cloud: Tensor, lengths: Tensor | None, cu_seqlens: Tensor | None
+        self,
+        convention: Convention = "paper",
+        metric_x: Metric = "euclidean",
+        metric_z: Metric = "euclidean",
+        reduction: Reduction = "mean",
     ) -> None:
-        self.cloud = cloud
-        self.lengths = lengths if cu_seqlens is None else cu_seqlens.diff()
-        self.shape = cloud.shape[:-2] if cu_seqlens is None else self.lengths.shape  # type: ignore[union-attr]
-        self.bag = None if cu_seqlens is None else _bag_of(pairs, cu_seqlens)
+        super().__init__()
+        learned = form_of(convention).z_by == "learned scale"
+        _bags.check_metric(metric_x)
+        _bags.check_metric(metric_z)
+        check_reduction(reduction)
+        self.convention: Convention = convention
+        self.metric_x: Metric = metric_x
+        self.metric_z: Metric = metric_z
+        self.reduction: Reduction = reduction
+        self.register_parameter("log_z_scale", nn.Parameter(torch.zeros(())) if learned else None)
 
-    def points(self) -> Tensor | int:
-        """N of each bag."""
-        return self.cloud.shape[-2] if self.lengths is None else self.lengths
+    @property
+    def z_scale(self) -> Tensor | None:
+        """The learned positive scale, or None where the convention has none."""
+        return None if self.log_z_scale is None else self.log_z_scale.exp()
 
-    def spread(self, scale: Tensor | float) -> Tensor | float:
-        """A number, one for all or one per bag, for each edge."""
-        if not isinstance(scale, Tensor):
-            if not isinstance(scale, int | float) or not scale > 0:
-                raise ValueError(f"a scale is a positive number or a tensor, got {scale!r}")
-            return scale
-        if not scale.is_floating_point():
-            raise TypeError(f"a scale must be floating, got {scale.dtype}")
-        if scale.numel() == 1:
-            return scale.reshape(())
-        if scale.shape != self.shape:
-            raise ValueError(
-                f"a scale has one element or one per bag {tuple(self.shape)}, "
-                f"got {tuple(scale.shape)}"
-            )
-        return scale.unsqueeze(-1) if self.bag is None else scale.index_select(0, self.bag)
+    def forward(
+        self,
+        x: Tensor,
+        z: Tensor,
+        *,
+        pairs_x: Tensor | None = None,
+        lengths: Tensor | None = None,
+        cu_seqlens: Tensor | None = None,
+        x_scale: Tensor | float | None = None,
+        validate: bool = False,
+    ) -> Tensor:
+        """The loss of `z` against `x`; arguments as in `torchtopo.signature_loss`."""
+        return signature_loss(
+            x,
+            z,
+            metric_x=self.metric_x,
+            metric_z=self.metric_z,
+            pairs_x=pairs_x,
+            lengths=lengths,
+            cu_seqlens=cu_seqlens,
+            convention=self.convention,
+            reduction=self.reduction,
+            z_scale=self.z_scale,
+            x_scale=x_scale,
+            validate=validate,
+        )
 
-    def sums(self, values: Tensor) -> Tensor:
-        """Sum over the edges of each bag."""
-        if self.bag is None:
-            return values.sum(-1)
-        return values.new_zeros(self.shape).index_add(0, self.bag, values)
-
-    def norms(self, values: Tensor) -> Tensor:
-        """Norm over the edges of π^X plus norm over those of π^Z, for each bag."""
-        half = values.shape[-1] // 2
-        if self.bag is None:
-            return norm(values.reshape(*self.shape, 2, half)).sum(-1)
-        bags = self.shape[0]
-        part = self.bag + bags * (torch.arange(2 * half, device=values.device) >= half)
-        squares = values.new_zeros(2 * bags).index_add(0, part, values.square())
-        zero = squares == 0  # where the root has no derivative the norm's is 0
-        roots = squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
-        return roots.reshape(2, bags).sum(0)
+    def extra_repr(self) -> str:
+        return (
+            f"convention={self.convention!r}, metric_x={self.metric_x!r}, "
+            f"metric_z={self.metric_z!r}, reduction={self.reduction!r}"
+        )
 
 
 def _pulls(x: Tensor, metric_x: str, z: Tensor, metric_z: str) -> bool:
@@ -325,15 +302,3 @@ def _maximum(points: Tensor, farthest: Tensor, metric: str, cu_seqlens: Tensor |
     else:
         largest = lengths_of(points, farthest, metric)
     return largest.masked_fill(largest == 0, 1.0)
-
-
-def _bag_of(pairs: Tensor, cu_seqlens: Tensor) -> Tensor:
-    """The bag `(M,)` of each packed pair; clamped, since values on a device are not read back."""
-    bag = torch.searchsorted(cu_seqlens, pairs[:, 0].contiguous(), right=True) - 1
-    return bag.clamp(0, cu_seqlens.shape[0] - 2)
-
-
-def _edge_keys(pairs: Tensor) -> Tensor:
-    """One integer per pair, the same for (i, j) and (j, i), negative for padding."""
-    i, j = pairs.unbind(-1)
-    return torch.minimum(i, j) * (1 << 32) + torch.maximum(i, j)

@@ -1,0 +1,66 @@
+"""How many pairs two spaces share: a diagnostic of the signature loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from torchtopo import _bags
+
+
+def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None = None) -> Tensor:
+    """How many pairs of each bag are in both sets: N-1 where the two trees are the same.
+
+    A diagnostic of the signature loss, counted on the device without waiting for it. Padding is
+    not counted.
+
+    Args:
+        pairs_x, pairs_z: `(*B, M, 2)` and `(*B, M', 2)` int64, either order within a pair.
+        cu_seqlens: `(B+1,)`, where both are packed.
+
+    Returns:
+        `(*B)` int64; packed `(B,)`.
+
+    Examples:
+        >>> import torch, torchtopo
+        >>> torchtopo.matched_pairs(torch.tensor([[0, 1], [1, 2]]), torch.tensor([[2, 1], [0, 2]]))
+        tensor(1)
+    """
+    for name, pairs in (("pairs_x", pairs_x), ("pairs_z", pairs_z)):
+        if not isinstance(pairs, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(pairs).__name__}")
+        if pairs.dtype != torch.int64:
+            raise TypeError(f"{name} must be int64, got {pairs.dtype}")
+        if pairs.dim() < 2 or pairs.shape[-1] != 2:
+            raise ValueError(f"{name} must have the shape (*B, M, 2), got {tuple(pairs.shape)}")
+    if pairs_x.shape[:-2] != pairs_z.shape[:-2]:
+        raise ValueError(
+            f"pairs_x {tuple(pairs_x.shape)} and pairs_z {tuple(pairs_z.shape)} differ in batch"
+        )
+    if cu_seqlens is not None:
+        _bags.check_cu_seqlens(cu_seqlens, pairs_z, "pairs_z")
+        if pairs_z.dim() != 2:
+            raise ValueError(f"packed pairs have the shape (M, 2), got {tuple(pairs_z.shape)}")
+    keys_x, keys_z = _edge_keys(pairs_x).sort(-1).values, _edge_keys(pairs_z)
+    if keys_x.shape[-1] == 0:
+        found = torch.zeros_like(keys_z, dtype=torch.bool)
+    else:
+        place = torch.searchsorted(keys_x, keys_z).clamp(max=keys_x.shape[-1] - 1)
+        found = (keys_x.gather(-1, place) == keys_z) & (keys_z >= 0)
+    if cu_seqlens is None:
+        return found.sum(-1)
+    bag = _bag_of(pairs_z, cu_seqlens)
+    counts = torch.zeros(cu_seqlens.shape[0] - 1, dtype=torch.int64, device=bag.device)
+    return counts.index_add(0, bag, found.long())
+
+
+def _bag_of(pairs: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """The bag `(M,)` of each packed pair; clamped, since values on a device are not read back."""
+    bag = torch.searchsorted(cu_seqlens, pairs[:, 0].contiguous(), right=True) - 1
+    return bag.clamp(0, cu_seqlens.shape[0] - 2)
+
+
+def _edge_keys(pairs: Tensor) -> Tensor:
+    """One integer per pair, the same for (i, j) and (j, i), negative for padding."""
+    i, j = pairs.unbind(-1)
+    return torch.minimum(i, j) * (1 << 32) + torch.maximum(i, j)
