@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and errors said in one sentence."""
+"""Files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ import errno
 import io
 import json
 import os
-import sys
-import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mil_rbc.bags import DataError
+from mil_rbc.errors import RunError
 
 FORMAT = 1  # of checkpoints; raised when an older one can no longer be read
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class RunError(RuntimeError):
-    """A fault in a run, said in one sentence that names the file or option and what to do."""
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_whole(path: Path, data: bytes | memoryview | str) -> None:
@@ -43,11 +36,12 @@ def write_whole(path: Path, data: bytes | memoryview | str) -> None:
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> RunError:
-    if error.errno in _NO_ROOM:
+def cannot_write(path: Path, error: OSError) -> RunError:
+    """Say that a file cannot be written, and why."""
+    if error.errno in NO_ROOM:
         return RunError(
             f"no space left for {path}: free some and give the same command again; what was "
             f"finished is kept"
@@ -113,32 +107,3 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str,
             f"{FORMAT}): train again, or use the version named in the run's config.yaml"
         )
     return dict(state)
-
-
-def command(main: Callable[[list[str]], None], argv: list[str] | None = None) -> int:
-    """Run a command line; expected faults become one sentence on stderr, unless `--debug`.
-
-    Returns:
-        The exit code: 0, or 2 after a fault that was said, or 1 after one that was not foreseen.
-    """
-    arguments = sys.argv[1:] if argv is None else argv
-    debug = "--debug" in arguments
-    try:
-        main([a for a in arguments if a != "--debug"])
-    except (DataError, RunError) as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; give the same command again to go on", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if debug:
-            raise
-        said = f"{type(error).__name__}: {error}"
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            said = str(_cannot_write(Path(str(error.filename)), error))
-        print(f"error: {said} (--debug shows where)", file=sys.stderr)
-        return 1
-    return 0

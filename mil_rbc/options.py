@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from mil_rbc.files import RunError
-from mil_rbc.gaussian import Preset
-from mil_rbc.model import Activation
-from mil_rbc.pooling import POOLINGS, Pooling
-from mil_rbc.topology import Convention, Scale, Space
+from mil_rbc.errors import RunError
+from mil_rbc.model.gaussian import Preset
+from mil_rbc.model.mil import Activation
+from mil_rbc.model.pooling import POOLINGS, Pooling
+from mil_rbc.model.topology import Convention, Scale, Space
 
 PRESETS = Path(__file__).parent / "presets"
 Arm = Literal["off", "on"]

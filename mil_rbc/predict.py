@@ -10,12 +10,13 @@ import pandas as pd
 import torch
 from jsonargparse import ArgumentParser
 
-from mil_rbc.bags import DataError
+from mil_rbc.cli import command
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.samples import Cells, ImageSet, find_cells, find_samples
-from mil_rbc.files import RunError, check_writable, command, write_whole
-from mil_rbc.model import MILModel
-from mil_rbc.training import load_model
+from mil_rbc.errors import DataError, RunError
+from mil_rbc.files import check_writable, write_whole
+from mil_rbc.model.checkpoint import load_model
+from mil_rbc.model.mil import MILModel
 
 # Cohorts whose cells come normalised against their background, or are no cells.
 PREPARED = ("chula", "nih", "nih-control", "mnist")

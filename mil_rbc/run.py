@@ -16,16 +16,18 @@ import pandas as pd
 import yaml
 
 from mil_rbc import __version__
-from mil_rbc.bags import Cohort
+from mil_rbc.cli import command, duration
 from mil_rbc.cohort import COHORTS, load
-from mil_rbc.execute import duration, run_trials
-from mil_rbc.files import RunError, command, write_whole
-from mil_rbc.folds import Split, split_hash
+from mil_rbc.data.bags import Cohort
+from mil_rbc.data.folds import Split, split_hash
+from mil_rbc.data.store import load_cohort, save_cohort
+from mil_rbc.errors import RunError
+from mil_rbc.files import write_whole
+from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.options import FREE, Options, parse, plain
-from mil_rbc.pooling import POOLINGS
-from mil_rbc.store import load_cohort, save_cohort
-from mil_rbc.tables import write_tables
-from mil_rbc.trial import deal_runs, grid
+from mil_rbc.report.tables import write_tables
+from mil_rbc.training.execute import run_trials
+from mil_rbc.training.trial import deal_runs, grid
 
 DESCRIPTION = "Train and test every variant of the paper's Table 1 and write a report."
 
@@ -84,7 +86,7 @@ def run(
     )
     if not report:
         return tables
-    from mil_rbc.report import write_report
+    from mil_rbc.report.page import write_report
 
     write_report(options, cohort, trials, splits, tables, record, said)
     print((options.out / "table1.md").read_text())
@@ -126,7 +128,7 @@ def _record(
     import sklearn
     import torch
 
-    from mil_rbc.topology import resolve_space
+    from mil_rbc.model.topology import resolve_space
 
     return {
         "command": shlex.join(["python", "-m", "mil_rbc.run", *argv]),

@@ -12,11 +12,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from mil_rbc import figures
-from mil_rbc.files import RunError, command, write_whole
+from mil_rbc.cli import command
+from mil_rbc.errors import RunError
+from mil_rbc.files import write_whole
 from mil_rbc.options import Options, parse, value_of
+from mil_rbc.report import figures
+from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import run
-from mil_rbc.statistics import METRICS
 
 DESCRIPTION = (
     "Run the experiment for every combination of some options' values. All options of "

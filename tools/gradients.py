@@ -20,12 +20,12 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor
 
+from mil_rbc.data.store import load_cohort
 from mil_rbc.files import write_whole
-from mil_rbc.store import load_cohort
-from mil_rbc.tables import ARMS, gather
-from mil_rbc.topology import Regularizer, input_space, points_of
-from mil_rbc.training import load_model
-from mil_rbc.trial import Trial
+from mil_rbc.model.checkpoint import load_model
+from mil_rbc.model.topology import Regularizer, input_space, points_of
+from mil_rbc.report.tables import ARMS, gather
+from mil_rbc.training.trial import Trial
 
 
 def main(folder: Path) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from mil_rbc.tables import ARMS, PAPER, percent
+from mil_rbc.report.tables import ARMS, PAPER, percent
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
 KINDS = ("run", "sweep", "curve", "gradients", "cells", "presets", "speed", "summary")

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mil_rbc.bags import Cohort, DataError
 from mil_rbc.cohort import benchmarks, chula, folders, mnist, nih, rendered
-from mil_rbc.cohort.recipe import Size
+from mil_rbc.data.bags import Cohort
+from mil_rbc.errors import DataError
+from mil_rbc.smears.recipe import Size
 
 __all__ = ["COHORTS", "load"]
 

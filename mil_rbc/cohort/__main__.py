@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser
 
-from mil_rbc.bags import Cohort
+from mil_rbc.cli import command
 from mil_rbc.cohort import COHORTS, load
 from mil_rbc.cohort.control import background_control, intensity_control
-from mil_rbc.cohort.recipe import Size
-from mil_rbc.files import command
+from mil_rbc.data.bags import Cohort
+from mil_rbc.smears.recipe import Size
 
 
 def describe(cohort: Cohort) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.reading import need_folder
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.reading import need_folder
+from mil_rbc.errors import DataError
 
 WIDTHS = {"musk1": 166, "musk2": 166, "elephant": 230, "fox": 230, "tiger": 230}
 CLASSES = {

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.light import absorbance
-from mil_rbc.cohort.recipe import RECIPES, Disease, Recipe, Sample, Size, plan
-from mil_rbc.crops import SIDE
-from mil_rbc.reading import list_images, need_folder, read_image
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.crops import SIDE
+from mil_rbc.data.reading import list_images, need_folder, read_image
+from mil_rbc.errors import DataError
+from mil_rbc.smears.light import absorbance
+from mil_rbc.smears.recipe import RECIPES, Disease, Recipe, Sample, Size, plan
 
 CELL_CLASSES = (
     "normal", "macrocyte", "microcyte", "spherocyte", "target", "stomatocyte", "ovalocyte",

@@ -13,7 +13,8 @@ from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mil_rbc.bags import Cohort, DataError
+from mil_rbc.data.bags import Cohort
+from mil_rbc.errors import DataError
 
 Features = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.recipe import Size
-from mil_rbc.crops import SIDE
-from mil_rbc.reading import need_folder
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.crops import SIDE
+from mil_rbc.data.reading import need_folder
+from mil_rbc.errors import DataError
+from mil_rbc.smears.recipe import Size
 
 CLASSES = ("neither", "8", "9", "8 and 9")
 WITNESSES = ((), (8,), (9,), (8, 9))

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.recipe import Size
-from mil_rbc.crops import SIDE, grey
-from mil_rbc.reading import list_images, need_folder, read_image
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.crops import SIDE, grey
+from mil_rbc.data.reading import list_images, need_folder, read_image
+from mil_rbc.errors import DataError
+from mil_rbc.smears.recipe import Size
 
 CELLS = 60
 FOLDERS = ("Uninfected", "Parasitized")

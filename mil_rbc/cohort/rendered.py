@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.cohort.morphology import ANOMALOUS, MORPHOLOGIES
-from mil_rbc.cohort.recipe import RECIPES, Recipe, Sample, Size, plan
-from mil_rbc.cohort.smear import Appearance, Smear, render
-from mil_rbc.crops import cut, inside
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.crops import cut, inside
+from mil_rbc.errors import DataError
+from mil_rbc.smears.morphology import ANOMALOUS, MORPHOLOGIES
+from mil_rbc.smears.recipe import RECIPES, Recipe, Sample, Size
+from mil_rbc.smears.render import Smear, smears
 
 Detect = Callable[[NDArray[np.uint8]], NDArray[np.int64]]
 """Finds cells: `(H, W, 3)` uint8 image -> `(n, 4)` int64 boxes."""
@@ -20,25 +21,6 @@ PROVENANCE = (
     "Synthetic: red cells rendered from optical-thickness profiles, patients drawn from a recipe "
     "that mirrors the paper's cohort; no image shows a real cell."
 )
-
-
-def render_image(sample: Sample, number: int, recipe: Recipe, seed: int) -> Smear:
-    """Render one smear image of a planned sample, the same whatever else is rendered."""
-    appearance = Appearance.draw(np.random.default_rng([seed, 1, sample.patient_index]))
-    key = [ord(letter) for letter in sample.name]
-    return render(
-        f"{sample.name}-I{number + 1}",
-        sample.cells[number],
-        recipe.shape,
-        appearance,
-        np.random.default_rng([seed, 2, number, *key]),
-    )
-
-
-def smears(recipe: Recipe, seed: int) -> Iterator[tuple[Sample, list[Smear]]]:
-    """Every sample of a recipe with its rendered smear images."""
-    for sample in plan(recipe, seed):
-        yield sample, [render_image(sample, i, recipe, seed) for i in range(len(sample.cells))]
 
 
 def load(

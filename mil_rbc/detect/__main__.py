@@ -12,14 +12,15 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-from mil_rbc.bags import DataError
-from mil_rbc.cohort.folders import write_bag
-from mil_rbc.cohort.recipe import RECIPES, Size
-from mil_rbc.cohort.rendered import smears
+from mil_rbc.cli import command
 from mil_rbc.detect import Name, make
+from mil_rbc.detect.bag_folder import write_bag
 from mil_rbc.detect.precision import evaluate as measure
 from mil_rbc.detect.samples import find_cells, find_samples
-from mil_rbc.files import check_device, check_writable, command, write_json
+from mil_rbc.errors import DataError
+from mil_rbc.files import check_device, check_writable, write_json
+from mil_rbc.smears.recipe import RECIPES, Size
+from mil_rbc.smears.render import smears
 
 
 def say(line: str) -> None:

@@ -15,12 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mil_rbc.bags import DataError
-from mil_rbc.cohort.recipe import RECIPES, Size, plan
-from mil_rbc.cohort.rendered import render_image
-from mil_rbc.cohort.smear import Smear
-from mil_rbc.detect import Detections
+from mil_rbc.detect.detections import Detections
+from mil_rbc.errors import DataError
 from mil_rbc.files import check_device, load_checkpoint, save_checkpoint
+from mil_rbc.smears.recipe import RECIPES, Size, plan
+from mil_rbc.smears.render import Smear, render_image
 
 try:
     from torchvision.models.detection import MaskRCNN as Network

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mil_rbc.cohort.smear import Smear
-from mil_rbc.detect import Detections, Detector
+from mil_rbc.detect.detections import Detections, Detector
+from mil_rbc.smears.render import Smear
 
 Masks = Sequence[NDArray[np.bool_]]
 

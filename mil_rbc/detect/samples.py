@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mil_rbc.bags import DataError
-from mil_rbc.crops import cut, inside
-from mil_rbc.detect import Detector
-from mil_rbc.reading import list_images, read_image, read_table
+from mil_rbc.data.crops import cut, inside
+from mil_rbc.data.reading import list_images, read_image, read_table
+from mil_rbc.detect.detections import Detector
+from mil_rbc.errors import DataError
 
 COLUMNS = ("image", "sample", "patient", "label")
 

@@ -12,9 +12,9 @@ from skimage.measure import regionprops
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-from mil_rbc.bags import DataError
-from mil_rbc.cohort.light import absorbance
-from mil_rbc.detect import Detections
+from mil_rbc.detect.detections import Detections
+from mil_rbc.errors import DataError
+from mil_rbc.smears.light import absorbance
 
 
 @dataclass(frozen=True)

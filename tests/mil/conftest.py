@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from mil_rbc.bags import Bag, Cohort
-from mil_rbc.execute import make_fabric
+from mil_rbc.data.bags import Bag, Cohort
 from mil_rbc.options import Options
-from mil_rbc.training import Training
-from mil_rbc.trial import Trial, deal_runs
+from mil_rbc.training.execute import make_fabric
+from mil_rbc.training.loop import Training
+from mil_rbc.training.trial import Trial, deal_runs
 
 DATA = Path(os.environ.get("TORCHTOPO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 Make = Callable[..., Training]

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mil_rbc.bags import Bag, Cohort, DataError
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.errors import DataError
 
 
 def bag(name: str = "a", patient: str = "p", label: int = 0, **changes: object) -> Bag:

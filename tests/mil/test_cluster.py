@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mil_rbc.bags import Cohort
-from mil_rbc.files import command, load_checkpoint
+from mil_rbc.cli import command
+from mil_rbc.data.bags import Cohort
+from mil_rbc.files import load_checkpoint
 from mil_rbc.run import main
 from tests.mil.test_run import arguments, bags_folder
 

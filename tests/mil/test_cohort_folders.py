@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mil_rbc.bags import DataError
 from mil_rbc.cohort import load
-from mil_rbc.folds import deal
+from mil_rbc.data.folds import deal
+from mil_rbc.errors import DataError
 
 HEADER = "bag,patient,label,file\n"
 RNG = np.random.default_rng(0)

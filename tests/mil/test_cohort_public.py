@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mil_rbc.bags import DataError
 from mil_rbc.cohort import chula, load
 from mil_rbc.cohort.control import background_control, intensity_control
 from mil_rbc.cohort.nih import normalise
-from mil_rbc.folds import deal, validation_split
+from mil_rbc.data.folds import deal, validation_split
+from mil_rbc.errors import DataError
 
 DATA = Path(os.environ.get("TORCHTOPO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

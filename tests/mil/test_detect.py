@@ -13,17 +13,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mil_rbc.bags import DataError
 from mil_rbc.cohort import load
-from mil_rbc.cohort.light import absorbance
-from mil_rbc.cohort.recipe import DEFAULT, SMOKE
-from mil_rbc.cohort.rendered import match, smears
-from mil_rbc.cohort.smear import Smear
+from mil_rbc.cohort.rendered import match
 from mil_rbc.detect import Detections, make
 from mil_rbc.detect.__main__ import main
 from mil_rbc.detect.precision import average_precision, evaluate, mask_iou
 from mil_rbc.detect.samples import find_cells, find_samples
-from mil_rbc.files import RunError
+from mil_rbc.errors import DataError, RunError
+from mil_rbc.smears.light import absorbance
+from mil_rbc.smears.recipe import DEFAULT, SMOKE
+from mil_rbc.smears.render import Smear, smears
 
 
 def take(count: int, seed: int = 0) -> list[Smear]:

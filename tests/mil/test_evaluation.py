@@ -13,15 +13,15 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from mil_rbc.evaluation import Prediction, auroc, score
-from mil_rbc.explain import anomaly_numbers
-from mil_rbc.statistics import (
+from mil_rbc.report.explain import anomaly_numbers
+from mil_rbc.report.statistics import (
     METRICS,
     bootstrap_differences,
     corrected_t_test,
     weighted_metrics,
 )
-from mil_rbc.tables import PAPER, paired, table1
+from mil_rbc.report.tables import PAPER, paired, table1
+from mil_rbc.training.evaluation import Prediction, auroc, score
 
 CLASSES = ("a", "b", "c")
 

@@ -11,22 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from mil_rbc.bags import Cohort, DataError
-from mil_rbc.files import (
-    FORMAT,
-    RunError,
-    command,
-    load_checkpoint,
-    save_checkpoint,
-    write_whole,
-)
-from mil_rbc.store import load_cohort, save_cohort
-from mil_rbc.training import load_model
+from mil_rbc.cli import command
+from mil_rbc.data.bags import Cohort
+from mil_rbc.data.store import load_cohort, save_cohort
+from mil_rbc.errors import DataError, RunError
+from mil_rbc.files import FORMAT, load_checkpoint, save_checkpoint, write_whole
+from mil_rbc.model.checkpoint import load_model
 
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from mil_rbc.files import command, save_checkpoint
+from mil_rbc.cli import command
+from mil_rbc.files import save_checkpoint
 import torch
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 sys.exit(command(lambda _: save_checkpoint(Path(sys.argv[1]), {"w": torch.zeros(100_000)}), []))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mil_rbc.bags import Bag, Cohort, DataError
-from mil_rbc.folds import check_leaks, deal, split_hash, validation_split
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.folds import check_leaks, deal, split_hash, validation_split
+from mil_rbc.errors import DataError
 
 
 def make(samples: list[list[int]], **changes: object) -> Cohort:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from mil_rbc.files import load_checkpoint, save_checkpoint
-from mil_rbc.gaussian import ControlGaussian
-from mil_rbc.model import Architecture, MILModel
-from mil_rbc.pooling import AnomalyPooling, make_pooling
-from mil_rbc.training import load_model
+from mil_rbc.model.checkpoint import load_model
+from mil_rbc.model.gaussian import ControlGaussian
+from mil_rbc.model.mil import Architecture, MILModel
+from mil_rbc.model.pooling import AnomalyPooling, make_pooling
 from tests.mil.conftest import Make
 
 

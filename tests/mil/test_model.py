@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from mil_rbc.model import Architecture, MILModel
-from mil_rbc.objective import BagData, Objective
-from mil_rbc.pooling import POOLINGS, AnomalyPooling, MaxPooling, make_pooling
-from mil_rbc.topology import Regularizer, input_space
+from mil_rbc.model.mil import Architecture, MILModel
+from mil_rbc.model.objective import BagData, Objective
+from mil_rbc.model.pooling import POOLINGS, AnomalyPooling, MaxPooling, make_pooling
+from mil_rbc.model.topology import Regularizer, input_space
 
 WIDTH = 7
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from mil_rbc.bags import Cohort
-from mil_rbc.cohort.recipe import RECIPES
-from mil_rbc.cohort.rendered import smears
-from mil_rbc.files import command, save_checkpoint
-from mil_rbc.model import Architecture, MILModel
-from mil_rbc.pooling import AnomalyPooling
+from mil_rbc.cli import command
+from mil_rbc.data.bags import Cohort
+from mil_rbc.files import save_checkpoint
+from mil_rbc.model.mil import Architecture, MILModel
+from mil_rbc.model.pooling import AnomalyPooling
 from mil_rbc.predict import main
+from mil_rbc.smears.recipe import RECIPES
+from mil_rbc.smears.render import smears
 
 
 def checkpoint(folder: Path, kind: str = "crop", cohort: str = "rendered") -> Path:

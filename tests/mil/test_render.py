@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mil_rbc.bags import DataError
 from mil_rbc.cohort import load, rendered
 from mil_rbc.cohort.control import background_control, chance_test
-from mil_rbc.cohort.morphology import MORPHOLOGIES, thickness
-from mil_rbc.cohort.recipe import DEFAULT, PAPER, SMOKE, Disease, Recipe, plan
-from mil_rbc.cohort.rendered import match, render_image, smears
-from mil_rbc.cohort.smear import Appearance, Smear, render
-from mil_rbc.crops import cut, grey, inside, stretch
+from mil_rbc.cohort.rendered import match
+from mil_rbc.data.crops import cut, grey, inside, stretch
 from mil_rbc.detect import make
+from mil_rbc.errors import DataError
+from mil_rbc.smears.morphology import MORPHOLOGIES, thickness
+from mil_rbc.smears.recipe import DEFAULT, PAPER, SMOKE, Disease, Recipe, plan
+from mil_rbc.smears.render import Appearance, Smear, render, render_image, smears
 
 
 def counts(recipe: Recipe) -> dict[str, tuple[int, int]]:

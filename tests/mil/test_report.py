@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mil_rbc.bags import Cohort
-from mil_rbc.files import command
-from mil_rbc.report import verdicts
+from mil_rbc.cli import command
+from mil_rbc.data.bags import Cohort
+from mil_rbc.report.page import verdicts
 from mil_rbc.run import main
 from tests.mil.test_run import arguments, bags_folder
 

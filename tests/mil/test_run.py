@@ -17,12 +17,13 @@ import torch
 import yaml
 
 from mil_rbc import run as module
-from mil_rbc.bags import Cohort, DataError
-from mil_rbc.execute import duration
-from mil_rbc.files import RunError, command, load_checkpoint, read_json
+from mil_rbc.cli import command, duration
+from mil_rbc.data.bags import Cohort
+from mil_rbc.errors import DataError, RunError
+from mil_rbc.files import load_checkpoint, read_json
 from mil_rbc.options import Options, parse
+from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import main
-from mil_rbc.statistics import METRICS
 
 ROOT = Path(__file__).parents[2]
 

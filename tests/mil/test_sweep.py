@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mil_rbc.bags import Cohort
-from mil_rbc.files import RunError, command
+from mil_rbc.cli import command
+from mil_rbc.data.bags import Cohort
+from mil_rbc.errors import RunError
 from mil_rbc.options import Options
 from mil_rbc.sweep import _axis, _share_cohort, main
 from tests.mil.test_run import arguments, bags_folder

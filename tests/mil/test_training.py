@@ -11,14 +11,16 @@ import pandas as pd
 import pytest
 import torch
 
-from mil_rbc.bags import Cohort, DataError
-from mil_rbc.files import RunError, load_checkpoint, read_json
-from mil_rbc.objective import BagData, Objective
+from mil_rbc.data.bags import Cohort
+from mil_rbc.errors import DataError, RunError
+from mil_rbc.files import load_checkpoint, read_json
+from mil_rbc.model.checkpoint import load_model
+from mil_rbc.model.objective import BagData, Objective
+from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.model.topology import Regularizer, input_space, points_of, resolve_space
 from mil_rbc.options import Options
-from mil_rbc.pooling import POOLINGS
-from mil_rbc.topology import Regularizer, input_space, points_of, resolve_space
-from mil_rbc.training import State, Training, finished, load_model
-from mil_rbc.trial import Trial, deal_runs, fingerprint, grid
+from mil_rbc.training.loop import State, Training, finished
+from mil_rbc.training.trial import Trial, deal_runs, fingerprint, grid
 from tests.mil.conftest import Make
 
 
@@ -227,7 +229,7 @@ def test_standardisation_is_of_the_training_fold(make_training: Make) -> None:
 def test_image_space_is_measured_once_and_kept(
     make_training: Make, monkeypatch: pytest.MonkeyPatch, rendered: Cohort
 ) -> None:
-    import mil_rbc.training as module
+    import mil_rbc.training.loop as module
 
     monkeypatch.setattr(module, "_SPACES", {})
     make_training("average", "on", cohort=rendered, cohort_seed=0)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mil_rbc.files import write_whole
+from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.options import Options
-from mil_rbc.pooling import POOLINGS
-from mil_rbc.statistics import METRICS, bootstrap_differences, corrected_t_test
-from mil_rbc.trial import Trial
+from mil_rbc.report.statistics import METRICS, bootstrap_differences, corrected_t_test
+from mil_rbc.training.trial import Trial
 
 # Kazeminia et al. 2023, Table 1: (mean, std) in percent over 3 folds × 3 runs.
 PAPER: dict[tuple[str, str], dict[str, tuple[float, float]]] = {

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mil_rbc.bags import Kind
+from mil_rbc.data.bags import Kind
 
 
 class Standardize(nn.Module):

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.metrics import f1_score, roc_auc_score
 
-from mil_rbc.bags import Cohort
-from mil_rbc.model import MILModel
-from mil_rbc.topology import matched
+from mil_rbc.data.bags import Cohort
+from mil_rbc.model.mil import MILModel
+from mil_rbc.model.topology import matched
 
 if TYPE_CHECKING:
-    from mil_rbc.objective import BagData
-    from mil_rbc.trial import Trial
+    from mil_rbc.model.objective import BagData
+    from mil_rbc.training.trial import Trial
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mil_rbc.bags import Bag, Cohort
-from mil_rbc.files import RunError, write_whole
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.errors import RunError
+from mil_rbc.files import write_whole
 
 _FIELDS = ("name", "kind", "classes", "control", "cell_classes", "anomalous", "provenance",
            "group_by", "standardize", "test_fold")  # fmt: skip

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mil_rbc.model import MILModel
-from mil_rbc.topology import InputSpace, Regularizer
+from mil_rbc.model.mil import MILModel
+from mil_rbc.model.topology import InputSpace, Regularizer
 
 PARTS = ("L_MIL", "L_SIC", "L_class", "L_topo", "matched", "correct", "correct_instances")
 

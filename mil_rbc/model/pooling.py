@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mil_rbc.gaussian import ControlGaussian, Preset
+from mil_rbc.model.gaussian import ControlGaussian, Preset
 
 Pooling = Literal["average", "max", "attention", "anomaly"]
 POOLINGS: tuple[Pooling, ...] = ("average", "anomaly", "attention", "max")  # the paper's order

@@ -11,9 +11,9 @@ from skimage.feature import hog
 from torch import Tensor, nn
 
 import torchtopo
-from mil_rbc.bags import Kind
-from mil_rbc.files import RunError
-from mil_rbc.model import to_unit
+from mil_rbc.data.bags import Kind
+from mil_rbc.errors import RunError
+from mil_rbc.model.mil import to_unit
 
 Space = Literal["auto", "images", "roi", "features"]
 Scale = Literal["none", "rms"]

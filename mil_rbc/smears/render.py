@@ -7,13 +7,15 @@ patient or per image from streams of random numbers that do not know the class.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from mil_rbc.cohort.morphology import thickness
+from mil_rbc.smears.morphology import thickness
+from mil_rbc.smears.recipe import Recipe, Sample, plan
 
 RADIUS = 18.0
 """Radius of a normal cell in pixels, before patients differ."""
@@ -166,3 +168,22 @@ def _photograph(
         shot = rng.standard_normal(canvas.shape, dtype=np.float32) * np.sqrt(plane / 200)
         image[..., channel] = np.clip(np.rint(plane + noise * shot), 0, 255)
     return image
+
+
+def render_image(sample: Sample, number: int, recipe: Recipe, seed: int) -> Smear:
+    """Render one smear image of a planned sample, the same whatever else is rendered."""
+    appearance = Appearance.draw(np.random.default_rng([seed, 1, sample.patient_index]))
+    key = [ord(letter) for letter in sample.name]
+    return render(
+        f"{sample.name}-I{number + 1}",
+        sample.cells[number],
+        recipe.shape,
+        appearance,
+        np.random.default_rng([seed, 2, number, *key]),
+    )
+
+
+def smears(recipe: Recipe, seed: int) -> Iterator[tuple[Sample, list[Smear]]]:
+    """Every sample of a recipe with its rendered smear images."""
+    for sample in plan(recipe, seed):
+        yield sample, [render_image(sample, i, recipe, seed) for i in range(len(sample.cells))]

@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mil_rbc import explain, figures
-from mil_rbc.bags import Cohort
-from mil_rbc.execute import duration
+from mil_rbc.cli import duration
+from mil_rbc.data.bags import Cohort
+from mil_rbc.data.folds import Split
 from mil_rbc.files import write_whole
-from mil_rbc.folds import Split
 from mil_rbc.options import Options, plain
-from mil_rbc.statistics import METRICS
-from mil_rbc.tables import ARMS, PAPER, TITLES, percent
-from mil_rbc.trial import Trial
+from mil_rbc.report import explain, figures
+from mil_rbc.report.statistics import METRICS
+from mil_rbc.report.tables import ARMS, PAPER, TITLES, percent
+from mil_rbc.training.trial import Trial
 
 CARBON = 0.432  # kg CO₂eq per kWh, the paper's own figure
 
@@ -42,7 +42,7 @@ def write_report(
     numbers = pd.concat([part.assign(of=name) for name, part in parts.items()])
     write_whole(options.out / "explanations.csv", numbers.to_csv(index=False))
     environment = Environment(
-        loader=PackageLoader("mil_rbc"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("mil_rbc.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     page = environment.get_template("report.html.j2").render(

@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mil_rbc.bags import Kind
-from mil_rbc.encoders import Standardize, make_encoder
-from mil_rbc.gaussian import Preset
-from mil_rbc.pooling import Pooled, Pooling, make_pooling
+from mil_rbc.data.bags import Kind
+from mil_rbc.model.encoders import Standardize, make_encoder
+from mil_rbc.model.gaussian import Preset
+from mil_rbc.model.pooling import Pooled, Pooling, make_pooling
 
 Activation = Literal["relu", "elu", "tanh"]
 

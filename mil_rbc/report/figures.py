@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mil_rbc.explain import Example
-from mil_rbc.pooling import POOLINGS
-from mil_rbc.tables import ARMS, PAPER
+from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.report.explain import Example
+from mil_rbc.report.tables import ARMS, PAPER
 
 # Okabe and Ito's colours, told apart with any colour vision; line styles say the same again.
 COLOURS = {"off": "#D55E00", "on": "#0072B2"}

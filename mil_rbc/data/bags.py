@@ -9,13 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mil_rbc.errors import DataError
+
 Kind = Literal["crop", "roi", "vector"]
 
 SHAPES: dict[str, tuple[int, ...]] = {"crop": (64, 64), "roi": (256, 14, 14)}
-
-
-class DataError(ValueError):
-    """A fault in the data, said in one sentence that names the file or row and what to do."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mil_rbc.bags import DataError
+from mil_rbc.errors import DataError
 
 Size = Literal["smoke", "default", "paper"]
 

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from mil_rbc.bags import Bag, Cohort
-from mil_rbc.evaluation import Prediction, evaluate, mean_known
-from mil_rbc.folds import Split
-from mil_rbc.gaussian import ControlGaussian, Preset
-from mil_rbc.model import MILModel
-from mil_rbc.objective import BagData
+from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.folds import Split
+from mil_rbc.model.checkpoint import load_model
+from mil_rbc.model.gaussian import ControlGaussian, Preset
+from mil_rbc.model.mil import MILModel
+from mil_rbc.model.objective import BagData
+from mil_rbc.model.pooling import Pooling
+from mil_rbc.model.topology import input_space, points_of, resolve_space
 from mil_rbc.options import Options
-from mil_rbc.pooling import Pooling
-from mil_rbc.topology import input_space, points_of, resolve_space
-from mil_rbc.training import load_model
-from mil_rbc.trial import Trial
+from mil_rbc.training.evaluation import Prediction, evaluate, mean_known
+from mil_rbc.training.trial import Trial
 
 Floats = NDArray[np.float64]
 Edges = NDArray[np.int64]

@@ -16,8 +16,22 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from mil_rbc import __version__
-from mil_rbc.bags import Cohort, DataError
-from mil_rbc.evaluation import (
+from mil_rbc.data.bags import Cohort
+from mil_rbc.data.folds import Split, validation_split
+from mil_rbc.errors import DataError, RunError
+from mil_rbc.files import (
+    load_checkpoint,
+    read_json,
+    save_checkpoint,
+    write_json,
+    write_whole,
+)
+from mil_rbc.model.mil import Architecture, MILModel, to_unit
+from mil_rbc.model.objective import PARTS, BagData, Objective
+from mil_rbc.model.pooling import AnomalyPooling
+from mil_rbc.model.topology import InputSpace, Regularizer, input_space, points_of, resolve_space
+from mil_rbc.options import Options
+from mil_rbc.training.evaluation import (
     Prediction,
     evaluate,
     instance_rows,
@@ -25,22 +39,7 @@ from mil_rbc.evaluation import (
     prediction_rows,
     score,
 )
-from mil_rbc.files import (
-    RunError,
-    check_device,
-    load_checkpoint,
-    read_json,
-    save_checkpoint,
-    write_json,
-    write_whole,
-)
-from mil_rbc.folds import Split, validation_split
-from mil_rbc.model import Architecture, MILModel, to_unit
-from mil_rbc.objective import PARTS, BagData, Objective
-from mil_rbc.options import Options
-from mil_rbc.pooling import AnomalyPooling
-from mil_rbc.topology import InputSpace, Regularizer, input_space, points_of, resolve_space
-from mil_rbc.trial import Trial, fingerprint
+from mil_rbc.training.trial import Trial, fingerprint
 
 _ON_DEVICE = 4 << 30  # bytes of instances up to which a cohort is kept on the device
 _SPACES: dict[tuple[str, int, str, str], InputSpace] = {}
@@ -356,23 +355,6 @@ def _move(bag: BagData, device: torch.device) -> BagData:
         return bag
     space: InputSpace | None = None if bag.space is None else bag.space.to(device)
     return BagData(bag.instances.to(device), bag.label.to(device), space)
-
-
-def load_model(path: Path, device: str = "cpu") -> tuple[MILModel, dict[str, Any]]:
-    """Load a trained model from a trial's `checkpoint.pt`, with what is stored beside it."""
-    check_device(device)
-    stored = load_checkpoint(path)
-    try:
-        values = {**stored["architecture"], "classes": tuple(stored["architecture"]["classes"])}
-        model = MILModel(Architecture(**values)).to(device)
-        model.load_state_dict(stored["model"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise RunError(
-            f"{path} does not fit this version of mil_rbc (it was written by "
-            f"{stored.get('version', 'an unknown one')}, this is {__version__}): use that version, "
-            f"or train again"
-        ) from error
-    return model.eval(), stored
 
 
 def finished(trial: Trial, cohort: Cohort, split: Split, options: Options, folder: Path) -> bool:

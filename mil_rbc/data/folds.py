@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mil_rbc.bags import Cohort, DataError
+from mil_rbc.data.bags import Cohort
+from mil_rbc.errors import DataError
 
 Index = NDArray[np.int64]
 Split = tuple[Index, Index]

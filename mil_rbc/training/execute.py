@@ -18,12 +18,14 @@ from lightning.fabric.loggers.csv_logs import CSVLogger
 from lightning.fabric.loggers.logger import Logger
 from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 
-from mil_rbc.files import RunError, read_json
-from mil_rbc.folds import Split
+from mil_rbc.cli import duration
+from mil_rbc.data.folds import Split
+from mil_rbc.data.store import load_cohort
+from mil_rbc.errors import RunError
+from mil_rbc.files import read_json
 from mil_rbc.options import Options
-from mil_rbc.store import load_cohort
-from mil_rbc.training import Training, finished
-from mil_rbc.trial import Trial
+from mil_rbc.training.loop import Training, finished
+from mil_rbc.training.trial import Trial
 
 
 def run_trial(
@@ -208,13 +210,3 @@ class Progress:
                 f"{duration(now - self.start)} · {left}")  # fmt: skip
         print(f"\r\x1b[K{line}" if self.live else line, end="" if self.live else "\n",
               file=sys.stderr, flush=True)  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mil_rbc.bags import Cohort
-from mil_rbc.folds import Split, deal, split_hash
+from mil_rbc.data.bags import Cohort
+from mil_rbc.data.folds import Split, deal, split_hash
+from mil_rbc.model.pooling import Pooling
 from mil_rbc.options import FREE, Arm, Options, plain
-from mil_rbc.pooling import Pooling
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The classifier and the loss it is trained by."""

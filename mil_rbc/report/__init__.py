@@ -1,0 +1,1 @@
+"""What came out: statistics, tables, explanations, figures and the page around them."""
