@@ -1,5 +1,12 @@
 """Differentiable 0-dimensional Vietoris–Rips persistence for PyTorch: exact, batched, fast."""
 
+try:
+    from torchtopo import _C as _C
+except ImportError as _error:
+    from torchtopo._missing import why
+
+    raise ImportError(why(_error), name="torchtopo") from None
+
 from torchtopo import nn as nn
 from torchtopo._bags import pack as pack
 from torchtopo._config import __version__ as __version__
