@@ -1,9 +1,11 @@
 """Compiles csrc/cuda with nvcc, where there is one; imported by setup.py.
 
-TORCHTOPO_CUDA=auto (the default) builds the CUDA kernels if nvcc is found, 1 insists, 0 leaves them
-out. TORCHTOPO_CUDA_ARCHS lists architectures as torch does ("7.5;8.0;9.0+PTX"). nvcc is looked for
-in TORCHTOPO_NVCC, CUDA_HOME, PATH and /usr/local/cuda. cudart is linked statically and its symbols
-are hidden, so the module needs neither CUDA nor a driver to be imported.
+TORCHTOPO_CUDA=auto (the default) builds the CUDA kernels for the devices of this machine, if it has
+any and nvcc is found; 1 insists, and builds for every architecture where there is no device; 0
+leaves them out. TORCHTOPO_CUDA_ARCHS is `native` (the devices at hand), `all`, as wheels want it,
+or a list as torch has it ("7.5;8.0;9.0+PTX"). nvcc is looked for in TORCHTOPO_NVCC, CUDA_HOME, PATH
+and /usr/local/cuda. cudart is linked statically and its symbols are hidden, so the module needs
+neither CUDA nor a driver to be imported.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ USUAL = ["7.5", "8.0", "8.6", "9.0", "10.0", "12.0+PTX"]
 def extend(extension: Any, build_temp: Path, root: Path) -> bool:
     """Add the CUDA kernels to a setuptools extension; whether they were built."""
     nvcc = _wanted_nvcc()
-    if nvcc is None:
+    archs = _architectures(nvcc) if nvcc else []
+    if nvcc is None or not archs:
         return False
-    archs = _architectures(nvcc)
     print(f"torchtopo: CUDA kernels by {nvcc} for {';'.join(archs)}")
     extension.extra_objects += [str(o) for o in compile_kernels(nvcc, archs, build_temp, root)]
     extension.define_macros.append(("TORCHTOPO_CUDA", "1"))
@@ -98,16 +100,47 @@ def find_nvcc() -> str | None:
 
 
 def _architectures(nvcc: str) -> list[str]:
-    listed = os.environ.get("TORCHTOPO_CUDA_ARCHS")
-    if not listed:
-        known = _ask(nvcc, "--list-gpu-arch")
-        usual = [a for a in USUAL if f"compute_{_number(a)}" in known.split()]
-        return [*usual[:-1], usual[-1].removesuffix("+PTX") + "+PTX"]
-    archs = [a for a in re.split(r"[;,\s]+", listed) if a]
+    """What to compile for; nothing if nobody asked and there is no device here."""
+    asked = os.environ.get("TORCHTOPO_CUDA_ARCHS")
+    known = [a.removeprefix("compute_") for a in _ask(nvcc, "--list-gpu-arch").split()]
+    if not asked or asked == "native":
+        if found := _for_devices(_capabilities(), known):
+            return found
+        here = "no CUDA device here that this nvcc compiles for"
+        if os.environ.get("TORCHTOPO_CUDA") != "1":
+            print(f"torchtopo: {here}, so no CUDA kernels; TORCHTOPO_CUDA=1 builds them for all")
+            return []
+        if asked:
+            raise SystemExit(f"TORCHTOPO_CUDA_ARCHS=native, but there is {here}: say all, or which")
+        asked = "all"
+    if asked == "all":
+        usual = [a.removesuffix("+PTX") for a in USUAL if _number(a) in known]
+        return [*usual[:-1], usual[-1] + "+PTX"]
+    archs = [a for a in re.split(r"[;,\s]+", asked) if a]
     for arch in archs:
         if not re.fullmatch(r"\d+\.\d[af]?(\+PTX)?", arch):
-            raise SystemExit(f"TORCHTOPO_CUDA_ARCHS is a list like 8.0;9.0+PTX; {arch!r} is not")
+            raise SystemExit(
+                f"TORCHTOPO_CUDA_ARCHS is native, all, or a list like 8.0;9.0+PTX; {arch!r} is not"
+            )
     return archs
+
+
+def _capabilities() -> list[str]:
+    """Compute capabilities of the devices of this machine, such as 9.0."""
+    tool = shutil.which("nvidia-smi")
+    said = _ask(tool, "--query-gpu=compute_cap", "--format=csv,noheader") if tool else ""
+    return sorted({line for line in said.split() if re.fullmatch(r"\d+\.\d", line)})
+
+
+def _for_devices(capabilities: list[str], known: list[str]) -> list[str]:
+    """An architecture for each device: its own, or PTX of the newest one before it."""
+    archs = set()
+    for capability in capabilities:
+        before = [n for n in known if n.isdigit() and int(n) <= int(_number(capability))]
+        if before:
+            newest = max(before, key=int)
+            archs.add(f"{newest[:-1]}.{newest[-1]}" + "+PTX" * (newest != _number(capability)))
+    return sorted(archs)
 
 
 def _number(arch: str) -> str:
