@@ -13,6 +13,8 @@ from setuptools import setup
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # an isolated build does not start with this folder on its path
 
+import build_cuda  # noqa: E402
+
 if sys.platform == "win32":
     FLAGS = ["/O2"]
 else:
@@ -32,10 +34,7 @@ class Build(build_ext):
         self.force = True
 
     def build_extension(self, ext: Pybind11Extension) -> None:
-        if (ROOT / "build_cuda.py").exists():
-            import build_cuda
-
-            build_cuda.extend(ext, Path(self.build_temp), ROOT)
+        build_cuda.extend(ext, Path(self.build_temp), ROOT)
         super().build_extension(ext)
 
 

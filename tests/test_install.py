@@ -1,4 +1,4 @@
-"""The wheel: built with isolation, small, linked to nothing of torch, good under two torches.
+"""The wheel: from the sdist, in isolation; small, not linked to torch, good under two torches.
 
 Marked `install`: makes environments and takes minutes, so `make install-test` runs it and the
 ordinary suite does not.
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -43,9 +44,25 @@ def run(*command: object, cwd: Path | None = None, **environment: str) -> str:
     return done.stdout
 
 
-def build_wheel(folder: Path, **environment: str) -> Path:
+def tracked() -> list[str]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not in a repository, so nothing says which files are sources")
+    return run("git", "ls-files", "-z", cwd=ROOT).split("\0")[:-1]
+
+
+def copy_sources(folder: Path) -> Path:
+    """The sources alone: what an earlier build left would hide what the sdist drops."""
+    for name in tracked():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, target)
+    return folder
+
+
+def build_wheel(source: Path, folder: Path, **environment: str) -> Path:
     run(
-        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "-w", folder, ROOT,
+        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-cache-dir", "-w", folder, source,
         **environment,
     )  # fmt: skip
     (wheel,) = folder.glob("torchtopo-*.whl")
@@ -63,8 +80,23 @@ def libraries(module: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"), TORCHTOPO_CUDA="0")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    run(sys.executable, "-m", "build", "--sdist", "-o", folder, copy_sources(folder / "sources"))
+    (archive,) = folder.glob("torchtopo-*.tar.gz")
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(sdist, tmp_path_factory.mktemp("wheel"), TORCHTOPO_CUDA="0")
+
+
+def test_sdist_holds_every_source(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    ours = {name for name in tracked() if not name.startswith(".git")}
+    assert not sorted(ours - held)
 
 
 def test_wheel_is_small(wheel: Path) -> None:
@@ -86,10 +118,12 @@ def test_wheel_holds_types_and_no_tests(wheel: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("ldd") is None, reason="no ldd here")
-def test_wheel_with_kernels_for_every_gpu_loads_without_a_driver(tmp_path: Path) -> None:
+def test_wheel_with_kernels_for_every_gpu_loads_without_a_driver(
+    sdist: Path, tmp_path: Path
+) -> None:
     if not shutil.which("nvcc") and not Path("/usr/local/cuda/bin/nvcc").exists():
         pytest.skip("no nvcc here")
-    wheel = build_wheel(tmp_path, TORCHTOPO_CUDA="1")
+    wheel = build_wheel(sdist, tmp_path, TORCHTOPO_CUDA="1", TORCHTOPO_CUDA_ARCHS="all")
     assert wheel.stat().st_size < 8 * MEGABYTE
     module = extension(wheel, tmp_path / "unpacked")
     linked = libraries(module)
