@@ -1,0 +1,57 @@
+"""`python -m mil_rbc` lists the commands; without the extra each ends in one sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mil_rbc import __main__ as command
+from mil_rbc import _extra
+
+# Stands in for an environment without the extra: its packages can be neither found nor imported.
+WITHOUT = """
+import importlib.metadata as metadata
+found = metadata.distribution
+def distribution(name):
+    if name in ("lightning", "pandas"):
+        raise metadata.PackageNotFoundError(name)
+    return found(name)
+metadata.distribution = distribution
+"""
+
+
+def test_every_command_is_listed_with_what_it_does(capsys):
+    assert command.main() == 0
+    said = capsys.readouterr().out
+    for name in ("run", "sweep", "predict", "cohort", "detect"):
+        (line,) = (s for s in said.splitlines() if s.startswith(f"python -m mil_rbc.{name} "))
+        assert len(line.split(maxsplit=3)[3]) > 20, line
+    assert "pip install" not in said
+
+
+def test_what_is_listed_can_be_found():
+    for name in command.commands():
+        assert importlib.util.find_spec(name) is not None
+
+
+@pytest.mark.parametrize("name", ["mil_rbc.run", "mil_rbc.cohort", "mil_rbc"])
+def test_without_the_extra_a_command_ends_in_one_sentence(name, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    done = subprocess.run(
+        [sys.executable, "-m", name, "--help"], env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    said = done.stderr or done.stdout.splitlines()[-1]
+    assert said.count("\n") <= 1
+    assert "needs lightning, pandas, which are missing" in said
+    assert "pip install 'torchtopo[mil]'" in said
+    assert (done.returncode == 0) == (name == "mil_rbc")
+
+
+def test_the_extra_is_what_the_package_declares():
+    assert _extra.missing() == []
+    assert _extra.missing("no such extra") == []
