@@ -72,7 +72,15 @@ def main(arguments: list[str] | None = None) -> int:
     peers.one_thread()
     harness.use_lock(options.lock)
     out = options.out or (Path("runs/benchmarks") if options.quick else tables.RESULTS)
-    for name in options.names or NAMES:
+    names = options.names or NAMES
+    replaced = sum((out / f"{name}.json").exists() for name in names)
+    if replaced:
+        print(
+            f"{replaced} of {len(names)} results in {out} will be replaced, their pictures and "
+            f"tables too; --out FOLDER keeps them",
+            flush=True,
+        )
+    for name in names:
         run(name, quick=options.quick, out=out)
     if out.resolve() == tables.RESULTS:
         tables.rewrite()

@@ -143,6 +143,20 @@ def test_every_benchmark_runs(name: str, tmp_path: Path) -> None:
         assert 2_000 < picture.stat().st_size < 150_000
 
 
+def test_results_are_not_replaced_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "run", lambda name, **options: print(f"ran {name}"))
+    monkeypatch.setattr(command.harness, "use_lock", lambda lock: None)
+    (tmp_path / "accuracy.json").touch()
+    command.main(["accuracy", "scaling", "--out", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert said.startswith(f"1 of 2 results in {tmp_path} will be replaced")
+    assert said.index("--out FOLDER keeps them") < said.index("ran accuracy")
+    command.main(["scaling", "--out", str(tmp_path)])
+    assert "replaced" not in capsys.readouterr().out
+
+
 def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["nothing"])
