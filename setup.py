@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # an isolated build does not start with this folder on its path
 
 import build_cuda  # noqa: E402
+import build_metadata  # noqa: E402
 
 if sys.platform == "win32":
     FLAGS = ["/O2"]
@@ -21,7 +22,7 @@ else:
     # The arithmetic is contracted to multiply-adds, as it would be by default outside ISO mode;
     # everything else is IEEE, for NaN and infinity are part of the contract. Nobody reads errno.
     FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-g0"]
-    FLAGS += ["-Wall", "-Wextra", "-Wno-psabi"]
+    FLAGS += ["-Wall", "-Wextra", "-Wshadow", "-Wno-psabi"]
 
 
 class Build(build_ext):
@@ -39,6 +40,9 @@ class Build(build_ext):
 
 
 setup(
+    long_description=build_metadata.readme(ROOT),
+    long_description_content_type="text/markdown",
+    project_urls=build_metadata.URLS,
     ext_modules=[
         Pybind11Extension(
             "torchtopo._C",

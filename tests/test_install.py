@@ -7,6 +7,7 @@ ordinary suite does not.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,6 +116,20 @@ def test_wheel_holds_types_and_no_tests(wheel: Path) -> None:
     assert "torchtopo/py.typed" in names
     assert "torchtopo/_C.pyi" in names
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "csrc/"))]
+
+
+def test_metadata_leads_to_the_project_and_from_any_page(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+        metadata = archive.read(name).decode()
+    headers, _, description = metadata.partition("\n\n")
+    for label in ("Source", "Documentation", "Issues", "Changelog"):
+        assert f"Project-URL: {label}, https://" in headers
+    for classifier in ("Python :: 3.10", "Python :: 3.14", "POSIX :: Linux"):
+        assert classifier in headers
+    targets = re.findall(r"\]\(([^)]*)\)", description)
+    assert len(targets) > 10
+    assert not [t for t in targets if not t.startswith(("https://", "#"))]
 
 
 @pytest.mark.skipif(shutil.which("ldd") is None, reason="no ldd here")
