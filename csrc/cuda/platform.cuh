@@ -20,6 +20,10 @@ namespace torchtopo::cuda {
 
 constexpr int warp_size = 32;
 constexpr unsigned whole_warp = 0xffffffffu;
+constexpr int most_shared = 64 * 1024;  // bytes a block may have on every architecture since 7.5
+// More rounds than halvings or doublings of a 32-bit count can take: loops on the device end after
+// so many even if the input is overwritten while they read it.
+constexpr int most_rounds = 32;
 template <class T>
 inline constexpr T largest = std::numeric_limits<T>::max();
 
@@ -38,7 +42,7 @@ void launch(void (*kernel)(Parameters...), std::int64_t blocks, int threads, std
             Stream stream, Arguments... arguments) {
   const void* function = reinterpret_cast<const void*>(kernel);
   if (shared > 48 * 1024)
-    check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared)),
+    check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, most_shared),
           "asking for shared memory");
   if (blocks == 0) return;
   if (blocks > 0x7fffffff) throw std::invalid_argument("too many bags for one CUDA launch");
