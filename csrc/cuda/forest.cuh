@@ -94,7 +94,7 @@ __device__ bool merge(const Forest<Real>& f, int first, int size) {
     if (f.ends[other] == f.ends[v] && v < other) continue;  // both took it: the smaller root stays
     f.parent[0][v] = other;
     f.taken[v] = f.ends[v];
-    f.infinite[v] = f.least[v] >= Order<Real>::infinity;
+    f.infinite[v] = f.least[v] == Order<Real>::infinity;
   }
   int *parent = f.parent[0], *next = f.parent[1];
   bool moved = true;

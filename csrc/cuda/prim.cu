@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(Registers<Real, dim>::threads)
         if (vertex[s] == newest) vertex[s] = -1;
       if (thread == 0) {
         tree.codes[found] = best.code;
-        tree.keys[found] = best.key >= Order<Real>::infinity;
+        tree.keys[found] = best.key == Order<Real>::infinity;
       }
     }
     if (outside == 0) break;

@@ -260,6 +260,50 @@ def test_cosine_of_a_zero_vector(kernels: emulator.Kernels, path: str) -> None:
         np.testing.assert_allclose(w, exact[e[:, 0], e[:, 1]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_zero_vector_costs_nothing(shuffled: emulator.Kernels, path: str) -> None:
+    """Features after a ReLU have rows of zeros: at distance 1 from everything, and no exception."""
+    rng = np.random.default_rng(20)
+    axes = np.concatenate((np.eye(5), -np.eye(5)))
+    clouds = (axes[rng.integers(0, 10, (2, 90))] * [[[3.0]], [[0.5]]]).astype(np.float32)
+    work = []
+    for zeros in ((), (0, 7, 8, 60, 89)):
+        clouds[:, list(zeros)] = 0
+        before = shuffled.switches()
+        edges, weights = shuffled.trees(clouds, "cosine", path=path)
+        work.append(shuffled.switches() - before)
+        for bag, e, w in zip(clouds, edges, weights, strict=True):
+            expected, _ = kruskal(distances(bag, "cosine"))  # 0, 1 or 2, each exact
+            np.testing.assert_array_equal(e, expected)
+            np.testing.assert_array_equal(w, distances(bag, "cosine")[tuple(expected.T)])
+    assert work[1] < 1.3 * work[0]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_infinite_edge_hides_no_finite_one(shuffled: emulator.Kernels, path: str) -> None:
+    """Squares overflow, and tie with an edge that is infinite in truth."""
+    for dtype, scale in ((np.float32, 1e25), (np.float64, 1e200)):
+        cloud = np.array([[np.inf, 0], [1, 0], [2, 0], [4, 0]]) * scale
+        cloud[0, 0] = np.inf
+        edges, weights = shuffled.trees(cloud[None].astype(dtype), path=path)
+        np.testing.assert_array_equal(edges[0], [[1, 2], [2, 3], [0, 1]])
+        np.testing.assert_allclose(weights[0], np.array([1, 2, np.inf]) * scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("metric", ["euclidean", "precomputed"])
+def test_input_that_changes_during_the_call(
+    kernels: emulator.Kernels, path: str, metric: str
+) -> None:
+    """Then the result means nothing, but the kernels end and name points of the bag."""
+    rng = np.random.default_rng(21)
+    for n in (2, 33, 65, 129):
+        data = rng.random((2, n, n if metric == "precomputed" else 2)).astype(np.float32)
+        with kernels.overwriting(data):
+            edges, _ = kernels.trees(data, metric, path=path)
+        assert ((edges >= 0) & (edges < n)).all()
+
+
 def test_generators(kernels: emulator.Kernels) -> None:
     rng = np.random.default_rng(16)
     for n in (1, 2, 33, 100):
