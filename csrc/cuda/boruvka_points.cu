@@ -100,9 +100,10 @@ __global__ void __launch_bounds__(threads)
       const int bag = forest.owner[column], other = forest.component[column];
 #pragma unroll
       for (int i = 0; i < micro; ++i) {
-        if (bag != owner[i] || other == component[i]) continue;
-        const Chosen found = {length_key(length[i][j]), int(column)};
-        if (found < best[i]) best[i] = found;
+        const Key<Real> key = length_key(Rule::finish(length[i][j]));
+        const bool better = (bag == owner[i]) & (other != component[i]) & (key < best[i].key);
+        best[i].key = better ? key : best[i].key;
+        best[i].code = better ? int(column) : best[i].code;
       }
     }
   }
@@ -133,9 +134,9 @@ void run(const Batch& batch, const Real* points, const Forest<Real>& forest, Str
 template <class Real>
 void nearest_of_points(const Batch& batch, const Real* points, const Forest<Real>& forest,
                        Stream stream) {
-  if (batch.metric == Metric::manhattan) return run<Real, Manhattan>(batch, points, forest, stream);
-  if (batch.metric == Metric::chebyshev) return run<Real, Chebyshev>(batch, points, forest, stream);
-  run<Real, Euclidean>(batch, points, forest, stream);
+  with_rule<true, std::is_same_v<Real, double>>(batch.metric, [&](auto rule) {
+    run<Real, decltype(rule)>(batch, points, forest, stream);
+  });
 }
 
 template void nearest_of_points<float>(const Batch&, const float*, const Forest<float>&, Stream);

@@ -22,6 +22,10 @@ struct alignas(16) Quad {
 struct Euclidean {
   static constexpr bool squared = true;
   template <class Real>
+  __device__ static Real finish(Real length) {
+    return length;
+  }
+  template <class Real>
   __device__ static Real add(Real sum, Real difference) {
     return fma(difference, difference, sum);
   }
@@ -31,8 +35,20 @@ struct Euclidean {
   }
 };
 
+// Of unit vectors, whose squared distances are twice the cosine distances. A zero vector is at
+// distance 1 from everything, other zero vectors too; it is put out where each of its distances is
+// larger than any of two unit vectors (normalise.cu), and such a length is a right angle's.
+struct Cosine : Euclidean {
+  static constexpr double farthest = 4.5;  // of unit vectors, squared, rounding included
+  __device__ static double finish(double length) { return length > farthest ? 2.0 : length; }
+};
+
 struct Manhattan {
   static constexpr bool squared = false;
+  template <class Real>
+  __device__ static Real finish(Real length) {
+    return length;
+  }
   template <class Real>
   __device__ static Real add(Real sum, Real difference) {
     return sum + fabs(difference);
@@ -46,6 +62,10 @@ struct Manhattan {
 struct Chebyshev {
   static constexpr bool squared = false;
   template <class Real>
+  __device__ static Real finish(Real length) {
+    return length;
+  }
+  template <class Real>
   __device__ static Real add(Real largest, Real difference) {
     return join(largest, Real(fabs(difference)));
   }
@@ -54,6 +74,29 @@ struct Chebyshev {
     return a > b || a != a ? a : b;  // NaN stays
   }
 };
+
+// Calls run(rule) with the rule of a metric's quick lengths: of points as they are given, or of the
+// unit vectors of normalise.cu. What a caller has neither of is not compiled.
+template <bool given, bool unit, class Run>
+void with_rule(Metric metric, Run run) {
+  switch (metric) {
+    case Metric::euclidean:
+      if constexpr (given) return run(Euclidean());
+      break;
+    case Metric::manhattan:
+      if constexpr (given) return run(Manhattan());
+      break;
+    case Metric::chebyshev:
+      if constexpr (given) return run(Chebyshev());
+      break;
+    case Metric::cosine:
+      if constexpr (unit) return run(Cosine());
+      break;
+    case Metric::precomputed:
+      break;
+  }
+  throw std::logic_error("no CUDA kernel measures these points by this metric");
+}
 
 // Exact lengths, measured in double by a whole warp; every lane gets the result. The formulas are
 // those of ../cpu/edge.hpp.
@@ -125,9 +168,11 @@ __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::in
       return warp_chebyshev(x, y, d);
     case Metric::cosine:
       return warp_cosine(x, y, d);
-    default:
-      return warp_norm(d, [=](std::int64_t k) { return double(x[k]) - double(y[k]); });
+    case Metric::euclidean:
+    case Metric::precomputed:  // an entry is read, never measured
+      break;
   }
+  return warp_norm(d, [=](std::int64_t k) { return double(x[k]) - double(y[k]); });
 }
 
 // Whether the quick arithmetic that chose an edge may have left its range: its key is infinite, or

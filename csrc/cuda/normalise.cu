@@ -10,7 +10,9 @@ __global__ void __launch_bounds__(256) clear(int* flags, std::int64_t count) {
   if (k < count) flags[k] = 0;
 }
 
-// A warp per row. A point without a direction is left as zeros and marks its bag.
+// A warp per row. Zero vectors lie far from all unit vectors and from each other, where Cosine::finish
+// looks for them; any other point without a direction is left as zeros and marks its bag. So are
+// rows of no bag, which tiles read beside those of one.
 template <class In>
 __global__ void __launch_bounds__(256)
     unit_vectors(Bags bags, const In* points, std::int64_t d, double* unit, int* distrusted) {
@@ -18,13 +20,17 @@ __global__ void __launch_bounds__(256)
   const int lane = threadIdx.x % warp_size;
   if (row >= bags.rows) return;
   const std::int64_t b = bags.of(row);
-  if (b < 0) return;
+  if (b < 0) {
+    for (std::int64_t k = lane; k < d; k += warp_size) unit[row * d + k] = 0;
+    return;
+  }
   const In* x = points + row * d;
   const double norm = warp_norm(d, [=](std::int64_t k) { return double(x[k]); });
   const bool usable = norm > 1e-150 && norm < 1e150;
-  if (!usable && lane == 0) distrusted[b] = 1;
+  if (!usable && norm != 0 && lane == 0) distrusted[b] = 1;
   for (std::int64_t k = lane; k < d; k += warp_size)
     unit[row * d + k] = usable ? double(x[k]) / norm : 0.0;
+  if (norm == 0 && lane == 0) unit[row * d] = 4.0 * double(row - bags.at(b).first + 1);
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(Registers<Real, dim>::threads)
             }
             length = Rule::join(length, part);
           }
-          const Key<Real> candidate = length_key(length);
+          const Key<Real> candidate = length_key(Rule::finish(length));
           // Of two edges at one vertex the one with the smaller other end is the smaller.
           if (candidate < key[s] || (candidate == key[s] && newest < older[s])) {
             key[s] = candidate;
@@ -143,13 +143,9 @@ void run(const Batch& batch, const Real* points, const int* distrusted, std::int
 template <class In, class Real>
 void prim_of_points(const Batch& batch, const Real* points, const int* distrusted,
                     std::int64_t* edges, void* weights, Stream stream) {
-  if constexpr (std::is_same_v<In, Real>) {
-    if (batch.metric == Metric::manhattan)
-      return run<In, Real, Manhattan>(batch, points, distrusted, edges, weights, stream);
-    if (batch.metric == Metric::chebyshev)
-      return run<In, Real, Chebyshev>(batch, points, distrusted, edges, weights, stream);
-  }
-  run<In, Real, Euclidean>(batch, points, distrusted, edges, weights, stream);
+  with_rule<std::is_same_v<In, Real>, std::is_same_v<Real, double>>(batch.metric, [&](auto rule) {
+    run<In, Real, decltype(rule)>(batch, points, distrusted, edges, weights, stream);
+  });
 }
 
 template void prim_of_points<float, float>(const Batch&, const float*, const int*, std::int64_t*,
