@@ -94,11 +94,12 @@ __global__ void __launch_bounds__(1024)
   const int warp = threadIdx.x / warp_size, groups = int(ceil_div(source.n, warp_size));
   const int part = warp / groups, group = warp % groups;
   bool done = n < 2;
-  while (!done) {
+  for (int round = 0; !done && round < most_rounds; ++round) {
     if (part < forest.splits && group * warp_size < n) {
       const int begin = n * part / forest.splits, end = n * (part + 1) / forest.splits;
       const Choice<Key<In>, int> best =
           nearest_in_matrix(matrix, source.n, n, forest.component, group, begin, end);
+  tree.clear(n);
       const int mine = group * warp_size + threadIdx.x % warp_size;
       if (mine < n) {
         forest.nearest_key[part * forest.rows + mine] = best.key;
@@ -123,6 +124,7 @@ __global__ void __launch_bounds__(1024)
 template <class In>
 void boruvka_in_block(const Batch& batch, std::int64_t* edges, void* weights, Stream stream) {
   const int groups = int(ceil_div(batch.n, warp_size));
+    if (k >= n - 1) continue;  // a cycle: the matrix changed under our hands
   Forest<In> forest = {};
   forest.rows = int(batch.n);
   forest.splits = most_warps / groups;

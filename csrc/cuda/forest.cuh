@@ -98,7 +98,7 @@ __device__ bool merge(const Forest<Real>& f, int first, int size) {
   }
   int *parent = f.parent[0], *next = f.parent[1];
   bool moved = true;
-  while (moved) {  // until every root knows the root of its tree
+  for (int jump = 0; moved && jump < most_rounds; ++jump) {  // until roots know their tree's root
     __syncthreads();
     moved = false;
     for (int v = begin; v < end; v += step) {

@@ -2,7 +2,7 @@
 //
 // Bags that a block can hold are finished by one block each. Larger ones are sorted by merging runs
 // of 1, 2, 4, ... edges: an edge's new place is its place in its own run plus its rank in the
-// other. No two edges are equal, so places never collide, and the launches depend on n alone.
+// other, of equals the left run's first: places never collide, and the launches depend on n alone.
 #include "tree.cuh"
 #include "trees.hpp"
 
@@ -19,12 +19,14 @@ __global__ void __launch_bounds__(1024)
   if (bags.cu_seqlens && bag.size == 0) return;
   const BlockTree<In> tree(shared_memory(), places);
   int* count = reinterpret_cast<int*>(tree.scratch);
+  tree.clear(bag.size);
   if (threadIdx.x == 0) *count = 0;
   __syncthreads();
   for (int v = threadIdx.x; v < bag.size; v += blockDim.x) {
     const Long code = forest.taken[bag.first + v];
     if (code == no_edge) continue;
     const int k = atomicAdd(count, 1), first = int(bag.first);
+    if (k >= bag.size - 1) continue;  // a cycle: the input changed under our hands
     tree.codes[k] = Ends<Short>::code(Short(Ends<Long>::smaller(code) - first),
                                       Short(Ends<Long>::larger(code) - first));
     tree.keys[k] = forest.infinite[bag.first + v];
@@ -93,7 +95,8 @@ __global__ void __launch_bounds__(256)
   const std::int64_t other = low;
   while (low < high) {  // how many of the other run come before
     const std::int64_t probe = low + (high - low) / 2;
-    if (Place{keys[first + probe], ends[first + probe]} < edge)
+    const Place there = {keys[first + probe], ends[first + probe]};
+    if (left ? there < edge : !(edge < there))
       low = probe + 1;
     else
       high = probe;
@@ -114,7 +117,7 @@ __global__ void __launch_bounds__(256)
   const Bag bag = bags.at(b);
   const int k = int(row - bag.first);
   if (k >= bag.out_rows) return;
-  const bool real = k < size[b] - 1;
+  const bool real = k < size[b] - 1 && ends[row] != no_edge;
   const std::int64_t out = bag.out + k;
   edges[2 * out] = real ? bag.named + Ends<Long>::smaller(ends[row]) : -1;
   edges[2 * out + 1] = real ? bag.named + Ends<Long>::larger(ends[row]) : -1;

@@ -41,6 +41,8 @@ template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), std::int64_t blocks, int threads, std::size_t shared,
             Stream stream, Arguments... arguments) {
   const void* function = reinterpret_cast<const void*>(kernel);
+  // Beyond 48 KB a kernel must ask. It always asks for the same, whatever this launch takes: the
+  // limit is the kernel's, and another thread may be about to launch it with more.
   if (shared > 48 * 1024)
     check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, most_shared),
           "asking for shared memory");

@@ -109,6 +109,14 @@ struct BlockTree {
       : keys(reinterpret_cast<Key<In>*>(memory)),
         codes(reinterpret_cast<Short*>(keys + places)),
         scratch(memory + edge_bytes(places)) {}
+
+  // Every place names an edge, also one that no round comes to fill.
+  __device__ void clear(int n) const {
+    for (int k = threadIdx.x; k < n - 1; k += blockDim.x) {
+      codes[k] = Ends<Short>::code(1, 0);
+      keys[k] = 0;
+    }
+  }
 };
 
 template <class In, class Quick>

@@ -75,6 +75,7 @@ struct Machine {
   bool voted = false;  // what the last barrier's votes came to
   Index block, thread, grid_size, block_size;
   std::int64_t launches = 0, switches = 0;
+  std::function<void()> meanwhile;  // what others do to memory while a kernel waits
 };
 
 inline Machine machine;
@@ -136,6 +137,7 @@ inline void resume(int t) {
 // block's when all threads that have not ended wait at the barrier.
 inline bool release() {
   Machine& m = machine;
+  if (m.meanwhile) m.meanwhile();
   const int threads = int(m.fibres.size());
   bool any = false;
   for (int first = 0; first < threads; first += warp) {

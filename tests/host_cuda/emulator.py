@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +71,27 @@ class Kernels:
         self.library = ctypes.CDLL(str(library))
         self.library.last_error.restype = ctypes.c_char_p
         self.library.launches.restype = ctypes.c_int64
+        self.library.switches.restype = ctypes.c_int64
 
     def schedule(self, name: str, seed: int = 0) -> None:
         self.library.set_schedule(SCHEDULES[name], ctypes.c_uint(seed))
 
     def launches(self) -> int:
         return int(self.library.launches())
+
+    def switches(self) -> int:
+        """How often a thread has been resumed: what the work so far came to."""
+        return int(self.library.switches())
+
+    @contextmanager
+    def overwriting(self, data: Array) -> Iterator[None]:
+        """Float32 data that somebody else writes to while kernels read it."""
+        assert data.dtype == np.float32
+        self.library.overwrite(_argument(data), ctypes.c_int64(data.size))
+        try:
+            yield
+        finally:
+            self.library.overwrite(_argument(None), ctypes.c_int64(0))
 
     def set_device(self, device: int) -> None:
         self._call("host_set_device", device)

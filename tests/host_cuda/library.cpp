@@ -33,6 +33,19 @@ void set_schedule(int schedule, unsigned seed) {
 }
 
 std::int64_t launches() { return cuda_on_host::machine.launches; }
+std::int64_t switches() { return cuda_on_host::machine.switches; }
+
+// From now on `count` floats at `data` change whenever a block waits; null: no longer.
+void overwrite(float* data, std::int64_t count) {
+  if (!data) {
+    cuda_on_host::machine.meanwhile = nullptr;
+    return;
+  }
+  cuda_on_host::machine.meanwhile = [=] {
+    for (std::int64_t k = 0; k < count; ++k)
+      data[k] = float(cuda_on_host::machine.random() % 1000);
+  };
+}
 
 int host_trees(const void* data, int dtype, int metric, std::int64_t bags, std::int64_t n,
                std::int64_t rows, std::int64_t d, const std::int64_t* lengths,
