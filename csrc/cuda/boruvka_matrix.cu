@@ -39,11 +39,22 @@ __device__ Choice<Key<In>, int> nearest_in_matrix(const In* matrix, std::int64_t
     const int start = begin > vertex + 1 ? begin : vertex + 1;
     const In* row = matrix + vertex * n;
     Chosen least = Chosen::none();
-#pragma unroll 8
-    for (int column = start + lane; column < end; column += warp_size) {
-      const In weight = row[column];
-      const Chosen found = {order_key(weight), column};
-      if (component[column] != root && found < least) least = found;
+    for (int first = start + lane; first - lane < end; first += ahead * warp_size) {
+      In weight[ahead];
+      int owner[ahead];
+#pragma unroll
+      for (int l = 0; l < ahead; ++l) {
+        const int column = first + l * warp_size;
+        weight[l] = column < end ? row[column] : In(0);
+        owner[l] = column < end ? component[column] : root;
+      }
+#pragma unroll
+      for (int l = 0; l < ahead; ++l) {  // columns ascend, so a strict comparison suffices
+        const Key<In> key = order_key(weight[l]);
+        const bool better = (owner[l] != root) & (key < least.key);
+        least.key = better ? key : least.key;
+        least.code = better ? first + l * warp_size : least.code;
+      }
     }
     least = warp_min(least);
     if (lane == l && least < best) best = least;
@@ -88,6 +99,7 @@ __global__ void __launch_bounds__(1024)
     forest.component[v] = v;
     forest.taken[v] = no_edge;
   }
+  tree.clear(n);
   if (threadIdx.x == 0) *count = 0;
   __syncthreads();
 
@@ -99,7 +111,6 @@ __global__ void __launch_bounds__(1024)
       const int begin = n * part / forest.splits, end = n * (part + 1) / forest.splits;
       const Choice<Key<In>, int> best =
           nearest_in_matrix(matrix, source.n, n, forest.component, group, begin, end);
-  tree.clear(n);
       const int mine = group * warp_size + threadIdx.x % warp_size;
       if (mine < n) {
         forest.nearest_key[part * forest.rows + mine] = best.key;
@@ -113,6 +124,7 @@ __global__ void __launch_bounds__(1024)
     if (forest.taken[v] == no_edge) continue;
     const int i = Ends<Long>::smaller(forest.taken[v]), j = Ends<Long>::larger(forest.taken[v]);
     const int k = atomicAdd(count, 1);
+    if (k >= n - 1) continue;  // a cycle: the matrix changed under our hands
     tree.codes[k] = Ends<Short>::code(Short(i), Short(j));
     tree.keys[k] = 0;
   }
@@ -124,7 +136,6 @@ __global__ void __launch_bounds__(1024)
 template <class In>
 void boruvka_in_block(const Batch& batch, std::int64_t* edges, void* weights, Stream stream) {
   const int groups = int(ceil_div(batch.n, warp_size));
-    if (k >= n - 1) continue;  // a cycle: the matrix changed under our hands
   Forest<In> forest = {};
   forest.rows = int(batch.n);
   forest.splits = most_warps / groups;

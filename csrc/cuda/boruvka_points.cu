@@ -28,11 +28,18 @@ struct Four {
 template <class Real>
 __device__ void stage(const Real* points, std::int64_t first, std::int64_t rows, std::int64_t d,
                       std::int64_t begin, Real (*tile)[pitch]) {
-  for (int e = threadIdx.x; e < side * chunk; e += threads) {
-    const int k = e % 8 + (e / 32 % 4) * 8, row = e / 8 % 4 + (e / 128) * 4;
-    const bool real = begin + k < d && first + row < rows;
-    tile[k][row] = real ? points[(first + row) * d + begin + k] : Real(0);
+  const unsigned t = threadIdx.x;
+  const int k = t % 8 + (t / 32 % 4) * 8, row0 = t / 8 % 4 + t / 128 * 4;
+  constexpr int steps = side * chunk / threads, stride = threads / 128 * 4;  // rows apart
+  const bool inside = begin + k < d;
+  const Real* from = points + (first + row0) * d + begin + k;
+  Real value[steps];
+#pragma unroll
+  for (int i = 0; i < steps; ++i) {
+    value[i] = inside && first + row0 + i * stride < rows ? from[std::int64_t(i * stride) * d] : Real(0);
   }
+#pragma unroll
+  for (int i = 0; i < steps; ++i) tile[k][row0 + i * stride] = value[i];
 }
 
 template <class Real, class Rule>
