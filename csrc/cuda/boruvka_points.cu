@@ -36,7 +36,8 @@ __device__ void stage(const Real* points, std::int64_t first, std::int64_t rows,
   Real value[steps];
 #pragma unroll
   for (int i = 0; i < steps; ++i) {
-    value[i] = inside && first + row0 + i * stride < rows ? from[std::int64_t(i * stride) * d] : Real(0);
+    value[i] =
+        inside && first + row0 + i * stride < rows ? from[std::int64_t(i * stride) * d] : Real(0);
   }
 #pragma unroll
   for (int i = 0; i < steps; ++i) tile[k][row0 + i * stride] = value[i];
@@ -141,9 +142,8 @@ void run(const Batch& batch, const Real* points, const Forest<Real>& forest, Str
 template <class Real>
 void nearest_of_points(const Batch& batch, const Real* points, const Forest<Real>& forest,
                        Stream stream) {
-  with_rule<true, std::is_same_v<Real, double>>(batch.metric, [&](auto rule) {
-    run<Real, decltype(rule)>(batch, points, forest, stream);
-  });
+  with_rule<true, std::is_same_v<Real, double>>(
+      batch.metric, [&](auto rule) { run<Real, decltype(rule)>(batch, points, forest, stream); });
 }
 
 template void nearest_of_points<float>(const Batch&, const float*, const Forest<float>&, Stream);

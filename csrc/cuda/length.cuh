@@ -176,10 +176,10 @@ __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::in
 }
 
 // Whether the quick arithmetic that chose an edge may have left its range: its key is infinite, or
-// its square was so small that it lost digits. It suffices to ask this of the edges of the tree: its
-// smallest is the smallest of all, and edges that overflowed are tied at infinity, so that only if
-// one of these is in the tree can another have been kept out. That the one is infinite in truth says
-// nothing of the other, which it may have beaten by (i, j).
+// its square was so small that it lost digits. It suffices to ask this of the edges of the tree:
+// its smallest is the smallest of all, and edges that overflowed are tied at infinity, so that only
+// if one of these is in the tree can another have been kept out. That the one is infinite in truth
+// says nothing of the other, which it may have beaten by (i, j).
 template <class Quick>
 __device__ inline bool out_of_range(Key<Quick> quick, double exact, Metric metric) {
   const bool overflowed = quick == Order<Quick>::infinity;

@@ -10,9 +10,9 @@ __global__ void __launch_bounds__(256) clear(int* flags, std::int64_t count) {
   if (k < count) flags[k] = 0;
 }
 
-// A warp per row. Zero vectors lie far from all unit vectors and from each other, where Cosine::finish
-// looks for them; any other point without a direction is left as zeros and marks its bag. So are
-// rows of no bag, which tiles read beside those of one.
+// A warp per row. Zero vectors lie far from all unit vectors and from each other, where
+// Cosine::finish looks for them; any other point without a direction is left as zeros and marks its
+// bag. So are rows of no bag, which tiles read beside those of one.
 template <class In>
 __global__ void __launch_bounds__(256)
     unit_vectors(Bags bags, const In* points, std::int64_t d, double* unit, int* distrusted) {

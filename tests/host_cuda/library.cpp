@@ -42,8 +42,7 @@ void overwrite(float* data, std::int64_t count) {
     return;
   }
   cuda_on_host::machine.meanwhile = [=] {
-    for (std::int64_t k = 0; k < count; ++k)
-      data[k] = float(cuda_on_host::machine.random() % 1000);
+    for (std::int64_t k = 0; k < count; ++k) data[k] = float(cuda_on_host::machine.random() % 1000);
   };
 }
 

@@ -7,6 +7,7 @@ workspace, and the shapes are those of a GPU.
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -115,6 +116,15 @@ def test_errors(cuda: Any) -> None:
         cuda.vietoris_rips(torch.zeros(3, 4, 2), "euclidean", torch.ones(2, dtype=torch.int64))
     with _cuda.path("one_block"), pytest.raises(ValueError, match="a block holds at most 2048"):
         cuda.vietoris_rips(torch.zeros(3000, 2), "euclidean", None)
+
+
+def test_threads_do_not_lower_each_others_shared_memory(tmp_path: Path, compiler: str) -> None:
+    here, program = Path(emulator.__file__).parent, tmp_path / "shared_limit"
+    includes = [f"-I{emulator.CUDA}", f"-I{here / 'fake_runtime'}"]
+    source = here / "shared_limit.cpp"
+    subprocess.run([compiler, "-std=c++17", *includes, source, "-o", program], check=True)
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert done.stdout == "refused 0\n"
 
 
 def test_config(module: ModuleType) -> None:
