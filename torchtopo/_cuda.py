@@ -95,6 +95,35 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return lengths
 
 
+def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    _bags.check_points(points, metric)
+    _bags.check_pairs(points, pairs)
+    values, edges = _measurable(points), pairs.contiguous()
+    by = grad.to(values.dtype).contiguous()
+    if by.shape != pairs.shape[:-1]:
+        raise ValueError(f"grad {tuple(grad.shape)} does not fit pairs {tuple(pairs.shape)}")
+    *batch, n, d = values.shape
+    bags, m = math.prod(batch), edges.shape[-2]
+    pulled = torch.empty_like(values)
+    with torch.cuda.device(values.device):
+        workspace = _workspace(_C.cuda_pair_pulls_workspace(bags, m), values.device)
+        _C.cuda_pair_pulls(
+            *_where(values),
+            values.data_ptr(),
+            int(values.dtype == torch.float64),
+            METRICS.index(metric),
+            bags,
+            n,
+            d,
+            edges.data_ptr(),
+            m,
+            by.data_ptr(),
+            pulled.data_ptr(),
+            workspace.data_ptr(),
+        )
+    return pulled.to(points.dtype)
+
+
 def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
     _bags.check_points(points, metric, lengths)
     values = _measurable(points)
@@ -121,6 +150,7 @@ def register(lib: torch.library.Library) -> None:
         vietoris_rips_packed,
         elder_rule,
         pair_distances,
+        pair_distances_backward,
         diameter,
         diameter_packed,
     ]

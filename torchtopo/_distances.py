@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
+from torchtopo import _C, _bags, _ops  # noqa: F401  (registers the operators)
 from torchtopo._bags import Metric
 from torchtopo._metric import matrix_entries, pair_lengths
 
@@ -86,7 +86,8 @@ def in_a_transform() -> bool:
 
 def has_kernels(points: Tensor) -> bool:
     """Whether a kernel pulls at these points; under `torch.compile` tensor code can be fused."""
-    return points.is_cpu and not torch.compiler.is_compiling()
+    served = points.is_cpu or (points.is_cuda and bool(_C.config()["cuda"]))
+    return served and not torch.compiler.is_compiling()
 
 
 def result_dtype(points: Tensor) -> torch.dtype:

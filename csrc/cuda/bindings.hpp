@@ -82,6 +82,16 @@ inline void bind_cuda(pybind11::module_& m) {
                              memory(out), memory(stream));
       },
       Unlocked());
+  m.def("cuda_pair_pulls_workspace", &cuda::pair_pulls_workspace, Unlocked());
+  m.def(
+      "cuda_pair_pulls",
+      [=](int device, Address stream, Address points, int dtype, int metric, Size bags, Size n,
+          Size d, Address pairs, Size m, Address by, Address gradient, Address workspace) {
+        cuda::set_device(device);
+        cuda::pair_pulls(memory(points), dtype, Metric(metric), bags, n, d, sizes(pairs), m,
+                         memory(by), memory(gradient), memory(workspace), memory(stream));
+      },
+      Unlocked());
 }
 
 }  // namespace torchtopo

@@ -51,6 +51,13 @@ void pair_distances(const void* points, int dtype, Metric metric, std::int64_t b
                     std::int64_t d, const std::int64_t* pairs, std::int64_t m, void* out,
                     Stream stream);
 
+// Their gradient in the points, (bags, n, d): pair p pulls its ends by `by[p]`. Added in the order
+// of the pairs, so the same bits in every run.
+std::size_t pair_pulls_workspace(std::int64_t bags, std::int64_t m);
+void pair_pulls(const void* points, int dtype, Metric metric, std::int64_t bags, std::int64_t n,
+                std::int64_t d, const std::int64_t* pairs, std::int64_t m, const void* by,
+                void* gradient, void* workspace, Stream stream);
+
 void set_device(int device);
 int version();                // of the CUDA runtime inside: 13000 is 13.0
 const char* architectures();  // "75;80;...": what the kernels were compiled for

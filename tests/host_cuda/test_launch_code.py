@@ -92,6 +92,39 @@ def test_trees_of_matrices(cuda: Any, n: int) -> None:
     assert torch.equal(weights, expected.weights)
 
 
+@pytest.mark.parametrize("metric", _bags.POINT_METRICS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients(cuda: Any, metric: str, dtype: torch.dtype) -> None:
+    """Those of the CPU, whose pulls are added in the order of the pairs too; bit for bit again."""
+    generator = torch.Generator().manual_seed(0)
+    for bags, n, d, m in ((3, 40, 37, 78), (1, 2, 1, 1), (1, 500, 3, 2300)):  # in a block; merged
+        points = torch.randn(bags, n, d, dtype=dtype, generator=generator)
+        points[:, 0] = points[:, 1]
+        pairs = torch.randint(-1, n, (bags, m, 2), generator=generator)
+        pairs[0, : m // 2, 0] = 0  # a star
+        pairs[(pairs < 0).any(-1)] = -1
+        grad = torch.randn(bags, m, dtype=dtype, generator=generator)
+        found = cuda.pair_distances_backward(grad, points, pairs, metric)
+        assert torch.equal(cuda.pair_distances_backward(grad, points, pairs, metric), found)
+        expected = torch.ops.torchtopo.pair_distances_backward(grad, points, pairs, metric)
+        close = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {}
+        torch.testing.assert_close(found, expected, **close)
+    points[0, 3, 0], points[0, 4, 0] = torch.nan, torch.inf
+    found = cuda.pair_distances_backward(grad, points, pairs, metric)
+    expected = torch.ops.torchtopo.pair_distances_backward(grad, points, pairs, metric)
+    torch.testing.assert_close(found, expected, equal_nan=True, **close)
+
+
+def test_gradients_take_three_launches(cuda: Any, module: ModuleType) -> None:
+    points, pairs = torch.randn(16, 256, 64), torch.randint(0, 256, (16, 510, 2))
+    before = module.launches()
+    cuda.pair_distances_backward(torch.ones(16, 510), points[..., :1], pairs, "euclidean")
+    assert module.launches() == before + 3
+    empty = cuda.pair_distances_backward(torch.ones(2, 0), points[:2], pairs[:2, :0], "euclidean")
+    assert empty.shape == (2, 256, 64)
+    assert (empty == 0).all()
+
+
 def test_no_bags(cuda: Any) -> None:
     pairs, weights = cuda.vietoris_rips(torch.zeros(0, 5, 2), "euclidean", None)
     assert pairs.shape == (0, 4, 2)
