@@ -22,6 +22,8 @@ SAMPLES = [
     (ops.vietoris_rips, (leaf, "cosine", lengths)),
     (ops.vietoris_rips, (points[0].bfloat16(), "manhattan", None)),
     (ops.vietoris_rips_packed, (packed, cu_seqlens, "euclidean")),
+    # Under vmap packed batches have leading dimensions.
+    (ops.vietoris_rips_packed, (packed.expand(3, 9, 2), cu_seqlens.expand(3, 3), "euclidean")),
     (ops.elder_rule, (pairs, 7)),
     (ops.pair_distances, (leaf, pairs, "euclidean")),
     (ops.pair_distances, (points.double(), pairs, "chebyshev")),
@@ -34,9 +36,24 @@ SAMPLES = [
         ops.signature_edges,
         (packed, packed.double(), None, "euclidean", "euclidean", None, cu_seqlens, False, True),
     ),
+    (
+        ops.signature_edges,
+        (
+            packed.expand(3, 9, 2),
+            packed.expand(3, 9, 2),
+            None,
+            "euclidean",
+            "euclidean",
+            None,
+            cu_seqlens.expand(3, 3),
+            True,
+            True,
+        ),
+    ),
     (ops.diameter, (points, "euclidean", lengths)),
     (ops.diameter, (distances, "precomputed", None)),
     (ops.diameter_packed, (packed, cu_seqlens, "manhattan")),
+    (ops.diameter_packed, (packed.expand(3, 9, 2), cu_seqlens.expand(3, 3), "manhattan")),
 ]
 
 

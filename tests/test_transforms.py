@@ -88,6 +88,45 @@ def test_vmap_over_packed_batches():
         )
 
 
+def test_vmap_nests_over_packed_batches():
+    points = torch.rand(2, 3, 10, 2)
+    ends = torch.tensor([[0, 4, 10], [0, 1, 10], [0, 9, 10]])
+
+    def everything(p, c):
+        return (
+            torchtopo.vietoris_rips_generators(p, cu_seqlens=c),
+            torchtopo.deaths(p, cu_seqlens=c),
+            torchtopo.signature_loss(
+                p, p.cos(), cu_seqlens=c, convention="torch_topological", reduction="none"
+            ),
+        )
+
+    found = vmap(vmap(everything), in_dims=(0, None))(points, ends)
+    for i in range(2):
+        for j in range(3):
+            alone = everything(points[i, j], ends[j])
+            for f, e in zip(found, alone, strict=True):
+                torch.testing.assert_close(f[i, j], e)
+
+
+@pytest.mark.parametrize(
+    ("ends", "message"),
+    [
+        ([[0, 3, 5], [0, 2, 6]], "begins with 0 and ends with 5"),
+        ([[0, 3, 6], [2, 4, 6]], "begins with 2 and ends with 6"),
+        ([[0, 3, 6], [0, 6, 6]], "bag 1 goes from 6 to 6"),
+    ],
+)
+def test_vmap_checks_the_cu_seqlens_of_every_copy(ends, message):
+    points = torch.rand(2, 6, 2)
+    for function in (
+        torchtopo.vietoris_rips_pairs,
+        lambda p, cu_seqlens: torchtopo.signature_loss(p, p, cu_seqlens=cu_seqlens),
+    ):
+        with pytest.raises(ValueError, match=message):
+            vmap(lambda p, c, f=function: f(p, cu_seqlens=c))(points, torch.tensor(ends))
+
+
 def test_grad_agrees_with_autograd():
     points = torch.randn(8, 3)
     leaf = points.clone().requires_grad_()

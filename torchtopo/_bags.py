@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -70,13 +71,31 @@ def check_points(
             )
 
 
+def check_ragged(lengths: Tensor | None, cu_seqlens: Tensor | None) -> None:
+    """Check that a ragged batch is said to be padded or packed, and packed once; reads no value."""
+    for name, sizes in (("lengths", lengths), ("cu_seqlens", cu_seqlens)):
+        if sizes is not None and not isinstance(sizes, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(sizes).__name__}")
+    if cu_seqlens is None:
+        return
+    if lengths is not None:
+        raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
+    if cu_seqlens.dim() != 1:
+        raise ValueError(
+            f"cu_seqlens must have the shape (B+1,), B >= 1, got {tuple(cu_seqlens.shape)}"
+        )
+
+
 def check_packed(
     points: Tensor,
     cu_seqlens: Tensor,
     metric: str,
     name: str = "points",
 ) -> None:
-    """Check the shapes and dtypes of a packed batch `(T, D)`, `(B+1,)`; no value is read."""
+    """Check the shapes and dtypes of a packed batch `(T, D)`, `(B+1,)`; no value is read.
+
+    Under vmap both have the same leading dimensions, those of the copies.
+    """
     check_points(points, metric, None, name)
     if metric == "precomputed":
         raise ValueError(
@@ -84,12 +103,12 @@ def check_packed(
             "with metric='precomputed' pass (*B, N, N) and lengths"
         )
     check_cu_seqlens(cu_seqlens, points, name)
-    if points.dim() != 2:
+    if points.shape[:-2] != cu_seqlens.shape[:-1]:
         raise ValueError(
             f"a packed batch is {name} (T, D) with cu_seqlens (B+1,), B >= 1; "
             f"got {tuple(points.shape)} and {tuple(cu_seqlens.shape)}"
         )
-    if cu_seqlens.shape[0] > points.shape[0] + 1:
+    if cu_seqlens.shape[-1] > points.shape[-2] + 1:
         raise ValueError(
             f"cu_seqlens {tuple(cu_seqlens.shape)} names more bags than {name} "
             f"{tuple(points.shape)} has rows, and a bag has at least one"
@@ -99,7 +118,7 @@ def check_packed(
 def check_cu_seqlens(cu_seqlens: Tensor, rows: Tensor, name: str) -> None:
     """Check that cu_seqlens is `(B+1,)`, integer and where its `rows` are; no value is read."""
     _check_integers(cu_seqlens, "cu_seqlens", rows, name)
-    if cu_seqlens.dim() != 1 or cu_seqlens.shape[0] < 2:
+    if cu_seqlens.dim() < 1 or cu_seqlens.shape[-1] < 2:
         raise ValueError(
             f"cu_seqlens must have the shape (B+1,), B >= 1, got {tuple(cu_seqlens.shape)}"
         )
@@ -134,8 +153,6 @@ def check_spaces(
         check_points(x, metric_x, lengths, "x")
         check_points(z, metric_z, lengths, "z")
     else:
-        if lengths is not None:
-            raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
         check_packed(x, cu_seqlens, metric_x, "x")
         check_packed(z, cu_seqlens, metric_z, "z")
     if x.shape[:-1] != z.shape[:-1]:
@@ -147,7 +164,7 @@ def check_spaces(
         raise ValueError(f"x is on {x.device}, z on {z.device}")
     if pairs_x is not None:
         check_pairs(x, pairs_x, "pairs_x")
-        bags = 1 if cu_seqlens is None else cu_seqlens.shape[0] - 1
+        bags = 1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1
         if pairs_x.shape[-2] != x.shape[-2] - bags:
             raise ValueError(
                 f"pairs_x must hold the {x.shape[-2] - bags} pairs of each bag of x "
@@ -171,6 +188,10 @@ def check_lengths_in_range(lengths: Tensor, n: int) -> None:
 
 def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int) -> None:
     """Raise ValueError unless cu_seqlens rises strictly from 0 to `total`; reads the values."""
+    if cu_seqlens.dim() > 1:
+        for copy in cu_seqlens.flatten(0, -2):
+            check_cu_seqlens_in_order(copy, total)
+        return
     first, last = int(cu_seqlens[0]), int(cu_seqlens[-1])
     if first != 0 or last != total:
         raise ValueError(
@@ -184,6 +205,28 @@ def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int) -> None:
             f"cu_seqlens must rise: a bag has at least one row, but bag {bag} goes from "
             f"{int(cu_seqlens[bag])} to {int(cu_seqlens[bag + 1])}"
         )
+
+
+def joined(cu_seqlens: Tensor, total: int) -> Tensor:
+    """The `cu_seqlens (..., B+1)` of copies, each of `total` rows, as those of one packed batch."""
+    if cu_seqlens.dim() == 1:
+        return cu_seqlens.to(torch.int64).contiguous()
+    ends = cu_seqlens.reshape(-1, cu_seqlens.shape[-1]).long()
+    first = torch.arange(ends.shape[0], device=ends.device).unsqueeze(1) * total
+    # Clamped, so that on a device, where nobody looks at them, no copy reaches into another.
+    ends = ends[:, 1:].clamp(0, total) + first
+    return torch.cat((ends.new_zeros(1), ends.reshape(-1)))
+
+
+def renamed(pairs: Tensor, total: int, of: int) -> Tensor:
+    """The `pairs (..., M, 2)` of copies with `of` times a copy's first row added to their rows."""
+    if pairs.dim() == 2:
+        return pairs
+    copies = pairs.shape[:-2]
+    first = torch.arange(math.prod(copies), device=pairs.device).reshape(*copies, 1, 1) * (
+        total * of
+    )
+    return torch.where(pairs < 0, pairs, pairs + first)
 
 
 def check_pairs_in_range(

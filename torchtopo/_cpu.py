@@ -25,16 +25,16 @@ def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[
 
 def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     _bags.check_packed(points, cu_seqlens, metric)
-    total = points.shape[0]
-    bags = cu_seqlens.shape[0] - 1
+    *copies, total, _ = points.shape
+    m = total - cu_seqlens.shape[-1] + 1
     values, space = _space(points, metric)
     ends = _int64_ends(cu_seqlens, total)
-    edges = torch.empty((total - bags, 2), dtype=torch.int64)
-    weights = torch.empty((total - bags,), dtype=values.dtype)
+    edges = torch.empty((*copies, m, 2), dtype=torch.int64)
+    weights = torch.empty((*copies, m), dtype=values.dtype)
     _C.vietoris_rips(
         values.data_ptr(),
         *space,
-        bags,
+        ends.shape[0] - 1,
         0,
         0,
         ends.data_ptr(),
@@ -42,7 +42,7 @@ def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tup
         weights.data_ptr(),
         torch.get_num_threads(),
     )
-    return edges, weights
+    return _bags.renamed(edges, total, -1), weights
 
 
 def signature_edges(
@@ -67,9 +67,11 @@ def signature_edges(
         limits = _int64_lengths(lengths, n)
         m = n - 1
     else:
-        bags = [cu_seqlens.shape[0] - 1]
+        bags = [*batch, cu_seqlens.shape[-1] - 1]
         ends = _int64_ends(cu_seqlens, n)
-        m = n - bags[0]
+        m = n - bags[-1]
+        if pairs_x is not None:
+            pairs_x = _bags.renamed(pairs_x, n, 1)
     known = None if pairs_x is None else pairs_x.contiguous()
     pairs = torch.empty(*batch, 2 * m, 2, dtype=torch.int64)
     a = torch.empty(*batch, 2 * m, dtype=values_x.dtype)
@@ -93,7 +95,17 @@ def signature_edges(
         far_z.data_ptr() if farthest_z else 0,
         torch.get_num_threads(),
     )
-    return pairs, a, b, far_x, far_z
+    if cu_seqlens is None or not batch:
+        return pairs, a, b, far_x, far_z
+
+    def of_copies(values: Tensor) -> Tensor:
+        """The kernel writes the edges of x of all bags before those of z."""
+        both = values.reshape(2, *batch, m, *values.shape[len(batch) + 1 :])
+        return both.movedim(0, len(batch)).reshape(values.shape)
+
+    pairs = _bags.renamed(of_copies(pairs), n, -1)
+    far_x, far_z = (_bags.renamed(far, n, -1) if far.dim() > 1 else far for far in (far_x, far_z))
+    return pairs, of_copies(a), of_copies(b), far_x, far_z
 
 
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
@@ -173,21 +185,21 @@ def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
 def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
     """The farthest pair of each packed bag, in packed row numbers."""
     _bags.check_packed(points, cu_seqlens, metric)
-    bags = cu_seqlens.shape[0] - 1
+    *copies, total, _ = points.shape
     values, space = _space(points, metric)
-    ends = _int64_ends(cu_seqlens, points.shape[0])
-    pair = torch.empty((bags, 2), dtype=torch.int64)
+    ends = _int64_ends(cu_seqlens, total)
+    pair = torch.empty((*copies, cu_seqlens.shape[-1] - 1, 2), dtype=torch.int64)
     _C.diameter(
         values.data_ptr(),
         *space,
-        bags,
+        ends.shape[0] - 1,
         0,
         0,
         ends.data_ptr(),
         pair.data_ptr(),
         torch.get_num_threads(),
     )
-    return pair
+    return _bags.renamed(pair, total, -1)
 
 
 def _padded_trees(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -229,7 +241,7 @@ def _int64_lengths(lengths: Tensor | None, n: int) -> Tensor | None:
 
 def _int64_ends(cu_seqlens: Tensor, total: int) -> Tensor:
     _bags.check_cu_seqlens_in_order(cu_seqlens, total)
-    return cu_seqlens.to(torch.int64).contiguous()
+    return _bags.joined(cu_seqlens, total)
 
 
 def _address(values: Tensor | None) -> int:

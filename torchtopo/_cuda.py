@@ -46,15 +46,16 @@ def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[
 def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
     _bags.check_packed(points, cu_seqlens, metric)
     values = _measurable(points)
-    total, d = values.shape
-    bags = cu_seqlens.shape[0] - 1
+    *copies, total, d = values.shape
+    bags = cu_seqlens.shape[-1] - 1
     # Rows that wrong cu_seqlens give to no bag keep these values.
-    edges = values.new_full((total - bags, 2), -1, dtype=torch.int64)
-    weights = values.new_zeros(total - bags)
-    largest = total - bags + 1
-    shape = (bags, largest, total, d)
-    _trees(values, METRICS.index(metric), shape, None, cu_seqlens, edges, weights)
-    return edges, weights
+    edges = values.new_full((*copies, total - bags, 2), -1, dtype=torch.int64)
+    weights = values.new_zeros((*copies, total - bags))
+    count = math.prod(copies)
+    shape = (count * bags, total - bags + 1, count * total, d)
+    ends = _bags.joined(cu_seqlens, total)
+    _trees(values, METRICS.index(metric), shape, None, ends, edges, weights)
+    return _bags.renamed(edges, total, -1), weights
 
 
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
@@ -137,9 +138,12 @@ def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
 def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
     _bags.check_packed(points, cu_seqlens, metric)
     values = _measurable(points)
-    total, d = values.shape
-    bags = cu_seqlens.shape[0] - 1
-    return _diameters(values, metric, (bags, total - bags + 1, total, d), None, cu_seqlens)
+    *copies, total, d = values.shape
+    bags = cu_seqlens.shape[-1] - 1
+    count = math.prod(copies)
+    shape = (count * bags, total - bags + 1, count * total, d)
+    pairs = _diameters(values, metric, shape, None, _bags.joined(cu_seqlens, total))
+    return _bags.renamed(pairs.reshape(*copies, bags, 2), total, -1)
 
 
 def register(lib: torch.library.Library) -> None:

@@ -80,10 +80,10 @@ def _fake_vietoris_rips_packed(
     points: Tensor, cu_seqlens: Tensor, metric: str
 ) -> tuple[Tensor, Tensor]:
     _bags.check_packed(points, cu_seqlens, metric)
-    edges = points.shape[0] - cu_seqlens.shape[0] + 1
+    edges = (*points.shape[:-2], points.shape[-2] - cu_seqlens.shape[-1] + 1)
     return (
-        points.new_empty((edges, 2), dtype=torch.int64),
-        points.new_empty((edges,), dtype=_measured_in(points)),
+        points.new_empty((*edges, 2), dtype=torch.int64),
+        points.new_empty(edges, dtype=_measured_in(points)),
     )
 
 
@@ -110,7 +110,8 @@ def _fake_diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tenso
 
 def _fake_diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
     _bags.check_packed(points, cu_seqlens, metric)
-    return points.new_empty((cu_seqlens.shape[0] - 1, 2), dtype=torch.int64)
+    bags = (*cu_seqlens.shape[:-1], cu_seqlens.shape[-1] - 1)
+    return points.new_empty((*bags, 2), dtype=torch.int64)
 
 
 def _fake_signature_edges(
@@ -126,7 +127,7 @@ def _fake_signature_edges(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     *batch, n, _ = x.shape
-    bags = [] if cu_seqlens is None else [cu_seqlens.shape[0] - 1]
+    bags = [] if cu_seqlens is None else [cu_seqlens.shape[-1] - 1]
     edges = (*batch, 2 * (n - (bags[0] if bags else 1)))
     return (
         x.new_empty((*edges, 2), dtype=torch.int64),
@@ -137,47 +138,16 @@ def _fake_signature_edges(
     )
 
 
-# Rules for vmap: the mapped dimension becomes the first batch dimension. A packed batch has none,
-# so its copies are packed into one longer batch.
+# The rule for vmap: the mapped dimension becomes the first batch dimension.
 
 
-def _vmap_batch(name: str) -> Callable[..., Any]:
+def _vmap(name: str) -> Callable[..., Any]:
     op = getattr(torch.ops.torchtopo, name).default
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
         mapped = zip(args, in_dims, strict=True)
         out = op(*(_leading(value, dim, info.batch_size) for value, dim in mapped))
         return out, (0,) * len(out) if isinstance(out, tuple) else 0
-
-    return rule
-
-
-def _vmap_packed(name: str) -> Callable[..., Any]:
-    op = getattr(torch.ops.torchtopo, name).default
-
-    def rule(
-        info: Any,
-        in_dims: tuple[int | None, ...],
-        points: Tensor,
-        cu_seqlens: Tensor,
-        metric: str,
-    ) -> tuple[Any, Any]:
-        copies = info.batch_size
-        points = _leading(points, in_dims[0], copies)
-        cu_seqlens = _leading(cu_seqlens, in_dims[1], copies).long()
-        first_row = torch.arange(copies, device=points.device).unsqueeze(1) * points.shape[1]
-        ends = (cu_seqlens[:, 1:] + first_row).reshape(-1)
-        out = op(points.flatten(0, 1), torch.cat((cu_seqlens[0, :1], ends)), metric)
-
-        def apart(values: Tensor) -> Tensor:
-            values = values.unflatten(0, (copies, -1))
-            if values.dtype != torch.int64:
-                return values
-            return torch.where(values < 0, values, values - first_row.unsqueeze(2))
-
-        if isinstance(out, tuple):
-            return tuple(map(apart, out)), (0,) * len(out)
-        return apart(out), 0
 
     return rule
 
@@ -202,8 +172,7 @@ def _register() -> None:
         torch.library.register_fake(f"torchtopo::{name}", globals()[f"_fake_{name}"], lib=lib)
         if name == "signature_edges":  # under vmap the operators that it is made of are called
             continue
-        rule = _vmap_packed if name.endswith("_packed") else _vmap_batch
-        torch.library.register_vmap(f"torchtopo::{name}", rule(name), lib=lib)
+        torch.library.register_vmap(f"torchtopo::{name}", _vmap(name), lib=lib)
     if _C.config()["cuda"]:
         from torchtopo import _cuda
 

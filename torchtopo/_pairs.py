@@ -214,13 +214,9 @@ def tree(
     if metric not in METRICS or not isinstance(points, Tensor) or points.layout != torch.strided:
         _bags.check_dense(points, name)
         _bags.check_metric(metric)
-    if lengths is not None and not isinstance(lengths, Tensor):
-        raise TypeError(f"lengths must be a torch.Tensor, got {type(lengths).__name__}")
+    if lengths is not None or cu_seqlens is not None:
+        _bags.check_ragged(lengths, cu_seqlens)
     if cu_seqlens is not None:
-        if lengths is not None:
-            raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
-        if not isinstance(cu_seqlens, Tensor):
-            raise TypeError(f"cu_seqlens must be a torch.Tensor, got {type(cu_seqlens).__name__}")
         pairs, weights = _vietoris_rips_packed(points, cu_seqlens, metric)
     elif metric == "precomputed":
         pairs, weights = _minimum_spanning_tree(points, lengths)

@@ -121,6 +121,7 @@ def signature_loss(
         raise ValueError(
             f"convention {convention!r} has no x_scale; 'topoae' and 'torch_topological' have one"
         )
+    _bags.check_ragged(lengths, cu_seqlens)
     _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     if validate:
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
