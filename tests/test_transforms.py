@@ -127,6 +127,35 @@ def test_vmap_checks_the_cu_seqlens_of_every_copy(ends, message):
             vmap(lambda p, c, f=function: f(p, cu_seqlens=c))(points, torch.tensor(ends))
 
 
+def test_pairs_outside_their_bag_are_refused_in_every_transform():
+    x, z, lengths = torch.rand(2, 6, 3), torch.rand(2, 6, 2), torch.tensor([4, 6])
+    pairs = torchtopo.vietoris_rips_pairs(x, lengths=lengths)
+    pairs[0, 0] = torch.tensor([0, 5])
+    packed, ends = torch.rand(10, 3), torch.tensor([0, 4, 10])
+    packed_pairs = torchtopo.vietoris_rips_pairs(packed, cu_seqlens=ends)
+    packed_pairs[0] = torch.tensor([0, 7])
+
+    def padded_loss(z):
+        return torchtopo.signature_loss(x, z, pairs_x=pairs, lengths=lengths)
+
+    def packed_loss(z):
+        return torchtopo.signature_loss(packed, z, pairs_x=packed_pairs, cu_seqlens=ends)
+
+    def of_one(x, z, pairs, lengths):
+        return torchtopo.signature_loss(x, z, pairs_x=pairs, lengths=lengths)
+
+    for loss, latent in ((padded_loss, z), (packed_loss, torch.rand(10, 2))):
+        for call in (
+            lambda f=loss, v=latent: grad(f)(v),
+            lambda f=loss, v=latent: jvp(f, (v,), (v,)),
+            lambda f=loss, v=latent: vmap(f)(v.expand(3, *v.shape)),
+        ):
+            with pytest.raises(ValueError, match="must name points of their own bag"):
+                call()
+    with pytest.raises(ValueError, match=r"own bag \(bag 0 has 0\.\.3\)"):
+        vmap(of_one)(x, z, pairs, lengths)
+
+
 def test_grad_agrees_with_autograd():
     points = torch.randn(8, 3)
     leaf = points.clone().requires_grad_()

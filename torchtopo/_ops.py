@@ -170,8 +170,6 @@ def _register() -> None:
         anywhere = getattr(_generic, name, None)
         lib.impl(name, anywhere or _missing(name), "CompositeExplicitAutograd")
         torch.library.register_fake(f"torchtopo::{name}", globals()[f"_fake_{name}"], lib=lib)
-        if name == "signature_edges":  # under vmap the operators that it is made of are called
-            continue
         torch.library.register_vmap(f"torchtopo::{name}", _vmap(name), lib=lib)
     if _C.config()["cuda"]:
         from torchtopo import _cuda

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from torchtopo import _bags, _generic, _ops  # noqa: F401  (registers the operators)
+from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
 from torchtopo._bags import Metric
 from torchtopo._distances import (
     gradient_of,
@@ -131,8 +131,7 @@ def signature_loss(
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
-    measure = _generic.signature_edges if in_a_transform() else _signature_edges
-    pairs, a, b, farthest_x, farthest_z = measure(
+    pairs, a, b, farthest_x, farthest_z = _signature_edges(
         x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, x_by_maximum, z_by_maximum
     )
     per_bag = PerBag(z, lengths, cu_seqlens, of=2)
