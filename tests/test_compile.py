@@ -61,12 +61,21 @@ def test_the_packed_loss_is_one_graph():
     torch.testing.assert_close(compiled(loss)(x, z, cu_seqlens), loss(x, z, cu_seqlens))
 
 
-def test_a_dynamic_graph_serves_every_size():
+def lengths_and_gradient(points):
+    pairs = torchtopo.vietoris_rips_pairs(points)
+    gradient = torch.func.grad(lambda p: torchtopo.deaths(p).sum())(points)
+    return torchtopo.pair_distances(points, pairs), gradient
+
+
+@pytest.mark.parametrize(
+    "function", [torchtopo.deaths, torchtopo.vietoris_rips_generators, lengths_and_gradient]
+)
+def test_a_dynamic_graph_serves_every_size(function):
     counter = CompileCounterWithBackend("aot_eager")
-    function = torch.compile(torchtopo.deaths, backend=counter, fullgraph=True, dynamic=True)
+    served = torch.compile(function, backend=counter, fullgraph=True, dynamic=True)
     for bags, n in ((2, 5), (3, 8), (4, 17)):
         points = torch.rand(bags, n, 3)
-        assert torch.equal(function(points), torchtopo.deaths(points))
+        torch.testing.assert_close(served(points), function(points))
     assert counter.frame_count == 1
 
 
@@ -137,3 +146,25 @@ def test_export():
     program = torch.export.export(Deaths(), (points,), dynamic_shapes=({0: batch},))
     other = torch.rand(5, 6, 3)
     assert torch.equal(program.module()(other), torchtopo.deaths(other))
+
+
+@pytest.mark.parametrize("convention", ["paper", "torch_topological"])
+def test_export_with_any_number_of_points(convention):
+    class Both(torch.nn.Module):
+        def forward(self, x, z):
+            loss = torchtopo.signature_loss(x, z, convention=convention)
+            return torchtopo.vietoris_rips_generators(x), loss
+
+    def spaces(bags, n):
+        return torch.rand(bags, n, 4), torch.rand(bags, n, 2, requires_grad=True)
+
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("n", min=3)}
+    program = torch.export.export(Both(), spaces(2, 9), dynamic_shapes=(sizes, sizes)).module()
+    for bags, n in ((3, 5), (1, 40)):
+        x, z = spaces(bags, n)
+        gradients = []
+        for function in (program, Both()):
+            generators, loss = function(x, z)
+            gradients += torch.autograd.grad(loss, z)
+            assert torch.equal(generators, torchtopo.vietoris_rips_generators(x))
+        torch.testing.assert_close(*gradients)

@@ -6,6 +6,8 @@ rows of the pairs are gathered: memory O(M·D), never N×N.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ def pair_lengths(points: Tensor, pairs: Tensor, metric: str, left_out: Tensor) -
     n, d = points.shape[-2:]
     rows = torch.cat((points.reshape(-1, d), points.new_zeros(1, d)))
     zero_row = rows.shape[0] - 1
-    start = torch.arange(0, zero_row, n, device=points.device).reshape(*points.shape[:-2], 1)
+    start = _starts(points, n)
     if pairs.is_cuda:  # an index out of range would poison the device's context
         pairs = pairs.clamp(max=n - 1)
     i, j = (torch.where(left_out, zero_row, pairs[..., e] + start).reshape(-1) for e in (0, 1))
@@ -36,11 +38,16 @@ def matrix_entries(distances: Tensor, pairs: Tensor) -> Tensor:
     """
     n = distances.shape[-1]
     flat = distances.reshape(-1)
-    start = torch.arange(0, flat.shape[0], n * n, device=flat.device)
     i, j = pairs.aminmax(dim=-1)
-    index = i * n + j + start.reshape(*distances.shape[:-2], 1)
+    index = i * n + j + _starts(distances, n * n)
     index = index.clamp(0, flat.shape[0] - 1)
     return flat.index_select(0, index.reshape(-1)).reshape(index.shape)
+
+
+def _starts(values: Tensor, step: int) -> Tensor:
+    """Where each bag begins, `(*B, 1)`, if each takes `step`."""
+    batch = values.shape[:-2]
+    return (torch.arange(math.prod(batch), device=values.device) * step).reshape(*batch, 1)
 
 
 def norm(x: Tensor, order: float = 2.0) -> Tensor:

@@ -20,7 +20,7 @@ SCHEMAS = (
     "minimum_spanning_tree(Tensor distances, Tensor? lengths) -> (Tensor, Tensor)",
     "vietoris_rips(Tensor points, str metric, Tensor? lengths) -> (Tensor, Tensor)",
     "vietoris_rips_packed(Tensor points, Tensor cu_seqlens, str metric) -> (Tensor, Tensor)",
-    "elder_rule(Tensor pairs, int n) -> Tensor",
+    "elder_rule(Tensor pairs, SymInt n) -> Tensor",
     "pair_distances(Tensor points, Tensor pairs, str metric) -> Tensor",
     "pair_distances_backward(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
     "diameter(Tensor points, str metric, Tensor? lengths) -> Tensor",
