@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-import torchtopo  # noqa: F401  (registers the operators)
+import torchtopo
 
 ops = torch.ops.torchtopo
 points = torch.rand(2, 7, 3)
@@ -71,3 +71,17 @@ def test_the_meta_device_gives_shapes_and_dtypes(op, args):
     for f, e in zip(found, expected, strict=True):
         assert f.device.type == "meta"
         assert (f.shape, f.dtype) == (e.shape, e.dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_every_public_function_runs_on_the_meta_device(dtype):
+    x, z = (torch.empty(2, 5, d, dtype=dtype, device="meta") for d in (3, 5))
+    pairs = torchtopo.vietoris_rips_pairs(x)
+    assert pairs.shape == (2, 4, 2)
+    assert torchtopo.vietoris_rips_generators(x).shape == (2, 4, 3)
+    weights = torchtopo.minimum_spanning_tree(z).weights
+    for lengths in (torchtopo.deaths(x), torchtopo.pair_distances(x, pairs), weights):
+        assert (lengths.shape, lengths.dtype) == ((2, 4), dtype)
+    for convention in ("paper", "topoae", "mil", "torch_topological"):
+        loss = torchtopo.signature_loss(x, z, convention=convention)
+        assert (loss.shape, loss.dtype, loss.device.type) == ((), dtype, "meta")

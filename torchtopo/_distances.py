@@ -94,7 +94,8 @@ def result_dtype(points: Tensor) -> torch.dtype:
     """The dtype of what a user gets: the points' own; under autocast never a half type."""
     if points.dtype in (torch.float32, torch.float64):
         return points.dtype
-    if torch.is_autocast_enabled(points.device.type):
+    kind = points.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.float32
     return points.dtype
 
