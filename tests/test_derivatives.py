@@ -126,6 +126,24 @@ def test_values_do_not_depend_on_whether_a_gradient_is_asked_for(metric):
         assert torch.equal(torch.func.vmap(call)(points[None])[0], plain)
 
 
+@pytest.mark.parametrize("metric", [*METRICS, "precomputed"])
+def test_lengths_may_be_edited_in_place(metric):
+    points = torch.rand(6, 6, requires_grad=True)
+    pairs = torchtopo.vietoris_rips_pairs(points, metric=metric)
+    for create_graph in (False, True):
+        for lengths in (
+            torchtopo.deaths(points, metric=metric),
+            torchtopo.pair_distances(points, pairs, metric=metric),
+        ):
+            limit = lengths.detach().median()
+            expected = torch.autograd.grad(
+                lengths[lengths <= limit].sum(), points, retain_graph=True
+            )
+            lengths[lengths > limit] = 0
+            found = torch.autograd.grad(lengths.sum(), points, create_graph=create_graph)
+            torch.testing.assert_close(found, expected)
+
+
 def test_pairs_and_generators_carry_no_gradient():
     points = cloud(6, 2)
     assert not torchtopo.vietoris_rips_pairs(points).requires_grad

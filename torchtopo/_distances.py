@@ -129,7 +129,7 @@ class _PairDistances(torch.autograd.Function):
         # What was made in inference mode, such as cached pairs, cannot be saved but as a copy.
         ctx.save_for_backward(values, points, pairs.clone() if pairs.is_inference() else pairs)
         ctx.metric = metric
-        return values.view_as(values)
+        return values.clone()  # the user's own, to write into
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None, None]:
