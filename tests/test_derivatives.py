@@ -268,6 +268,28 @@ def test_the_input_space_may_come_from_inference_mode(convention):
     assert z.grad is not None
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_sizes_of_bags_may_change_after_the_loss_and_come_from_inference_mode(convention, packed):
+    x, z = (torch.rand(12, 4), cloud(12, 2)) if packed else (torch.rand(2, 6, 4), cloud(2, 6, 2))
+    name, sizes = ("cu_seqlens", [0, 4, 12]) if packed else ("lengths", [4, 6])
+
+    def loss(sizes):
+        return torchtopo.signature_loss(x, z, convention=convention, **{name: sizes})
+
+    (expected,) = torch.autograd.grad(loss(torch.tensor(sizes)), z)
+    for create_graph in (False, True):
+        edited = torch.tensor(sizes)
+        value = loss(edited)
+        edited.fill_(1)
+        (found,) = torch.autograd.grad(value, z, create_graph=create_graph)
+        torch.testing.assert_close(found, expected)
+        with torch.inference_mode():
+            frozen = torch.tensor(sizes)
+        (found,) = torch.autograd.grad(loss(frozen), z, create_graph=create_graph)
+        torch.testing.assert_close(found, expected)
+
+
 def test_a_space_without_gradient_may_change_after_the_loss():
     x, z = torch.rand(6, 4), torch.rand(6, 2, requires_grad=True)
     right = torch.autograd.grad(of_loss("paper", x)(z), z)[0]

@@ -38,7 +38,10 @@ class PerBag:
         self.points: Tensor | int  # of each bag
         if cu_seqlens is None:
             self.shape: torch.Size = cloud.shape[:-2]
-            self.points = cloud.shape[-2] if lengths is None else lengths
+            # A copy: the user may write into lengths before the loss goes backwards, and what was
+            # made in inference mode cannot be saved for that.
+            dtype = torch.float64 if cloud.dtype == torch.float64 else torch.float32
+            self.points = cloud.shape[-2] if lengths is None else lengths.to(dtype)
             self.bag = None
         else:
             self.points = cu_seqlens.diff()
