@@ -233,3 +233,35 @@ def test_matched_pairs():
 
     alone = torchtopo.vietoris_rips_pairs(x[0, :1])
     assert torchtopo.matched_pairs(alone, alone) == 0
+
+
+def test_matched_pairs_counts_a_pair_once():
+    twice = torch.tensor([[[0, 1], [1, 0], [-1, -1], [4, 5]], [[2, 3], [2, 3], [3, 2], [2, 3]]])
+    once = torch.tensor([[[0, 1], [-1, -1]], [[3, 2], [-1, -1]]])
+    for a, b in ((twice, once), (once, twice), (twice, twice[:, :3])):
+        assert torchtopo.matched_pairs(a, b).tolist() == [1, 1]
+        assert torch.equal(torchtopo.matched_pairs(a, b), ref.matched_pairs(a, b))
+        assert torch.equal(torch.func.vmap(torchtopo.matched_pairs)(a, b), ref.matched_pairs(a, b))
+    packed = torch.tensor([[3, 4], [0, 1], [4, 3], [1, 0], [-1, -1]])
+    ends = torch.tensor([0, 3, 5])
+    assert torchtopo.matched_pairs(packed[:2], packed, cu_seqlens=ends).tolist() == [1, 1]
+    assert torchtopo.matched_pairs(packed, packed[:1], cu_seqlens=ends).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "ends", "message"),
+    [
+        ([[0, 1]], [5, 3], "cu_seqlens must begin with 0; it begins with 5"),
+        ([[0, 1]], [0, 4, 3], "cu_seqlens must rise.*bag 1 goes from 4 to 3"),
+        ([[0, 1], [1, 4]], [0, 4, 6], r"pairs_x must name two rows of one bag.*one is \(1, 4\)"),
+        ([[0, 6]], [0, 4, 6], r"cu_seqlens, which ends with 6.*one is \(0, 6\)"),
+        ([[0, -1]], [0, 4, 6], r"padding \(-1, -1\); one is \(0, -1\)"),
+    ],
+)
+def test_matched_pairs_reads_packed_pairs_where_it_can(pairs, ends, message):
+    pairs, ends = torch.tensor(pairs), torch.tensor(ends)
+    with pytest.raises(ValueError, match=message):
+        torchtopo.matched_pairs(pairs, pairs, cu_seqlens=ends)
+    # Under vmap and compile no value is read; the count is of something, and nothing breaks.
+    counts = torch.func.vmap(lambda p: torchtopo.matched_pairs(p, p, cu_seqlens=ends))(pairs[None])
+    assert counts.shape == (1, len(ends) - 1)

@@ -186,14 +186,26 @@ def check_lengths_in_range(lengths: Tensor, n: int) -> None:
         )
 
 
-def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int) -> None:
+def readable(*tensors: Tensor) -> bool:
+    """Whether values may be read here and now: on the CPU, and nothing is traced or transformed."""
+    return (
+        all(tensor.is_cpu for tensor in tensors)
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and torch._C._len_torch_dispatch_stack() == 0
+    )
+
+
+def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int | None = None) -> None:
     """Raise ValueError unless cu_seqlens rises strictly from 0 to `total`; reads the values."""
     if cu_seqlens.dim() > 1:
         for copy in cu_seqlens.flatten(0, -2):
             check_cu_seqlens_in_order(copy, total)
         return
     first, last = int(cu_seqlens[0]), int(cu_seqlens[-1])
-    if first != 0 or last != total:
+    if total is None and first != 0:
+        raise ValueError(f"cu_seqlens must begin with 0; it begins with {first}")
+    if first != 0 or last != (last if total is None else total):
         raise ValueError(
             f"cu_seqlens must begin with 0 and end with the number of rows {total}; "
             f"it begins with {first} and ends with {last}"

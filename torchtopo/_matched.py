@@ -12,7 +12,7 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
     """How many pairs of each bag are in both sets: N-1 where the two trees are the same.
 
     A diagnostic of the signature loss, counted on the device without waiting for it. Padding is
-    not counted.
+    not counted, and a pair that a set names twice counts once.
 
     Args:
         pairs_x, pairs_z: `(*B, M, 2)` and `(*B, M', 2)` int64, either order within a pair.
@@ -20,6 +20,11 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
 
     Returns:
         `(*B)` int64; packed `(B,)`.
+
+    Raises:
+        TypeError: pairs not int64, cu_seqlens not integer.
+        ValueError: shapes or devices that differ; values of cu_seqlens that don't rise from 0, or
+            pairs that are of no packed bag (both on the CPU, outside transforms and compilation).
 
     Examples:
         >>> import torch, torchtopo
@@ -41,23 +46,43 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
         _bags.check_cu_seqlens(cu_seqlens, pairs_z, "pairs_z")
         if pairs_z.dim() != 2:
             raise ValueError(f"packed pairs have the shape (M, 2), got {tuple(pairs_z.shape)}")
-    keys_x, keys_z = _edge_keys(pairs_x).sort(-1).values, _edge_keys(pairs_z)
+        if _bags.readable(cu_seqlens, pairs_x, pairs_z):
+            _bags.check_cu_seqlens_in_order(cu_seqlens)
+            for name, pairs in (("pairs_x", pairs_x), ("pairs_z", pairs_z)):
+                _check_packed_pairs(pairs, cu_seqlens, name)
+    keys_x, keys_z = _edge_keys(pairs_x).sort(-1).values, _edge_keys(pairs_z).sort(-1).values
     if keys_x.shape[-1] == 0:
         found = torch.zeros_like(keys_z, dtype=torch.bool)
     else:
         place = torch.searchsorted(keys_x, keys_z).clamp(max=keys_x.shape[-1] - 1)
         found = (keys_x.gather(-1, place) == keys_z) & (keys_z >= 0)
+        again = keys_z.diff(dim=-1, prepend=keys_z[..., :1] - 1) == 0
+        found = found & ~again
     if cu_seqlens is None:
         return found.sum(-1)
-    bag = _bag_of(pairs_z, cu_seqlens)
+    bag = _bag_of(keys_z >> 32, cu_seqlens)
     counts = torch.zeros(cu_seqlens.shape[0] - 1, dtype=torch.int64, device=bag.device)
     return counts.index_add(0, bag, found.long())
 
 
-def _bag_of(pairs: Tensor, cu_seqlens: Tensor) -> Tensor:
-    """The bag `(M,)` of each packed pair; clamped, since values on a device are not read back."""
-    bag = torch.searchsorted(cu_seqlens, pairs[:, 0].contiguous(), right=True) - 1
+def _bag_of(rows: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """The bag of each packed row; clamped, since values on a device are not read back."""
+    bag = torch.searchsorted(cu_seqlens, rows.contiguous(), right=True) - 1
     return bag.clamp(0, cu_seqlens.shape[0] - 2)
+
+
+def _check_packed_pairs(pairs: Tensor, cu_seqlens: Tensor, name: str) -> None:
+    """Raise ValueError unless both ends of each pair are in one bag; reads the values."""
+    i, j = pairs.unbind(-1)
+    inside = (pairs >= 0) & (pairs < cu_seqlens[-1])
+    same = _bag_of(i, cu_seqlens) == _bag_of(j, cu_seqlens)
+    wrong = ~(inside.all(-1) & same) & (pairs != -1).any(-1)
+    if bool(wrong.any()):
+        i, j = pairs[wrong][0].tolist()
+        raise ValueError(
+            f"{name} must name two rows of one bag of cu_seqlens, which ends with "
+            f"{int(cu_seqlens[-1])}, or be the padding (-1, -1); one is ({i}, {j})"
+        )
 
 
 def _edge_keys(pairs: Tensor) -> Tensor:
