@@ -286,17 +286,45 @@ CASES = {
     "a scale of 0": (
         lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="mil", z_scale=0),
         ValueError,
-        "positive number or a tensor, got 0",
+        "z_scale must be a positive number or a tensor, got 0",
     ),
     "a complex scale": (
         lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="mil", z_scale=torch.tensor(1j)),
         TypeError,
-        "floating, got torch.complex64",
+        "z_scale must be floating, got torch.complex64",
     ),
     "a scale that is an array": (
         lambda: torchtopo.signature_loss(CLOUD, CLOUD, convention="mil", z_scale=[1.0, 2.0]),
         ValueError,
-        "positive number or a tensor",
+        "z_scale must be a positive number or a tensor",
+    ),
+    "a tensor of 0 for a scale": (
+        lambda: torchtopo.signature_loss(
+            CLOUD, CLOUD, convention="mil", z_scale=torch.tensor([1.0, 0.0])
+        ),
+        ValueError,
+        r"z_scale must be positive, one value is 0\.0",
+    ),
+    "a negative scale of x": (
+        lambda: torchtopo.signature_loss(
+            CLOUD, CLOUD, convention="topoae", x_scale=torch.tensor(-2.0)
+        ),
+        ValueError,
+        r"x_scale must be positive, one value is -2\.0",
+    ),
+    "a scale that is NaN, validated": (
+        lambda: torchtopo.signature_loss(
+            CLOUD, CLOUD, convention="mil", z_scale=torch.tensor(torch.nan), validate=True
+        ),
+        ValueError,
+        "z_scale must be positive, one value is nan",
+    ),
+    "a scale elsewhere": (
+        lambda: torchtopo.signature_loss(
+            CLOUD, CLOUD, convention="mil", z_scale=torch.ones((), device="meta")
+        ),
+        ValueError,
+        r"z_scale is on meta, the points on cpu; move it there with \.to\('cpu'\)",
     ),
     # matched_pairs
     "lists of pairs": (
@@ -382,6 +410,19 @@ def test_validate_lets_good_input_through():
     lower = torch.full((4, 4), torch.nan).tril()  # never read
     torchtopo.minimum_spanning_tree(lower + torch.rand(4, 4).triu(1), validate=True)
     torchtopo.pair_distances(CLOUD, PAIRS, validate=True)
+
+
+def test_a_scale_that_is_nan_propagates_and_transforms_read_none():
+    def loss(scale):
+        return torchtopo.signature_loss(CLOUD, CLOUD + 1, convention="mil", z_scale=scale)
+
+    assert loss(torch.tensor(torch.nan)).isnan()
+    scales = torch.tensor([1.0, 0.5, -1.0])
+    found = torch.func.vmap(loss)(scales)
+    assert torch.equal(found[:2], torch.stack([loss(s) for s in scales[:2]]))
+    compiled = torch.compile(loss, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(scales[1]), found[1])
+    assert torch.func.grad(loss)(scales[1]).isfinite()
 
 
 def test_a_cuda_tensor_without_cuda_kernels_says_how_to_get_them():

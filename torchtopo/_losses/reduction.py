@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from torchtopo import _bags
 from torchtopo._metric import norm
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -16,6 +17,30 @@ def check_reduction(reduction: object) -> None:
     """Raise ValueError unless `reduction` is the name of one."""
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
+
+
+def check_scale(scale: object, name: str, cloud: Tensor, validate: bool) -> None:
+    """Check that what divides distances is a positive number, or a floating tensor of such.
+
+    Its values are read where that waits for nothing, and under `validate`; NaN is let through
+    unless `validate` is set, as it is everywhere.
+    """
+    if not isinstance(scale, Tensor):
+        if not isinstance(scale, int | float) or not scale > 0:
+            raise ValueError(f"{name} must be a positive number or a tensor, got {scale!r}")
+        return
+    if not scale.is_floating_point():
+        raise TypeError(f"{name} must be floating, got {scale.dtype}; use .float()")
+    if scale.device != cloud.device and not (scale.is_cpu and scale.numel() == 1):
+        raise ValueError(
+            f"{name} is on {scale.device}, the points on {cloud.device}; "
+            f"move it there with .to({str(cloud.device)!r})"
+        )
+    if not validate and not _bags.readable(scale):
+        return
+    wrong = (scale.detach() <= 0) | (scale.detach().isnan() if validate else False)
+    if bool(wrong.any()):
+        raise ValueError(f"{name} must be positive, one value is {float(scale[wrong][0])}")
 
 
 def reduce(losses: Tensor, reduction: str) -> Tensor:
@@ -67,19 +92,15 @@ class PerBag:
         roots = squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
         return roots.reshape(self.of, bags).sum(0)
 
-    def spread(self, scale: Tensor | float) -> Tensor | float:
-        """A positive number, one for all or one for each bag, as it divides the pairs' values."""
+    def spread(self, scale: Tensor | float, name: str) -> Tensor | float:
+        """A number, one for all or one for each bag, as it divides the pairs' values."""
         if not isinstance(scale, Tensor):
-            if not isinstance(scale, int | float) or not scale > 0:
-                raise ValueError(f"a scale is a positive number or a tensor, got {scale!r}")
             return scale
-        if not scale.is_floating_point():
-            raise TypeError(f"a scale must be floating, got {scale.dtype}")
         if scale.numel() == 1:
             return scale.reshape(())
         if scale.shape != self.shape:
             raise ValueError(
-                f"a scale has one element or one per bag {tuple(self.shape)}, "
+                f"{name} must have one element or one for each bag {tuple(self.shape)}, "
                 f"got {tuple(scale.shape)}"
             )
         if self.bag is None:

@@ -18,7 +18,7 @@ from torchtopo._distances import (
     result_dtype,
     with_gradient,
 )
-from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, reduce
+from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, check_scale, reduce
 
 Convention: TypeAlias = Literal["paper", "topoae", "mil", "torch_topological"]
 
@@ -91,7 +91,8 @@ def signature_loss(
         convention: one of the four names.
         reduction: `"mean"` or `"sum"` over bags, or `"none"`.
         z_scale: `"topoae"`, `"mil"`: what divides A^Z, a positive number, or a tensor of one
-            element or one per bag; 1 if not given. `nn.SignatureLoss` learns it.
+            element or one per bag; 1 if not given. `nn.SignatureLoss` learns it. Of a tensor the
+            values are checked on the CPU, and on CUDA and inside transforms under `validate`.
         x_scale: `"topoae"`, `"torch_topological"`: divides A^X in place of its maximum, such as
             the theoretical maximum that Moor et al. take for images, or one known beforehand.
         validate: raise at the first NaN; waits for a CUDA device.
@@ -123,6 +124,9 @@ def signature_loss(
         )
     _bags.check_ragged(lengths, cu_seqlens)
     _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    for name, scale, cloud in (("z_scale", z_scale, z), ("x_scale", x_scale, x)):
+        if scale is not None:
+            check_scale(scale, name, cloud, validate)
     if validate:
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
         _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
@@ -147,9 +151,9 @@ def signature_loss(
         a = with_gradient(a, x, pairs, metric_x)
         b = with_gradient(b, z, pairs, metric_z)
         if x_scale is not None:
-            a = a / per_bag.spread(x_scale)
+            a = a / per_bag.spread(x_scale, "x_scale")
         if z_scale is not None:
-            b = b / per_bag.spread(z_scale)
+            b = b / per_bag.spread(z_scale, "z_scale")
         halves = form.bag == "half norms"
         loss = per_bag.norm(a - b) / 2 if halves else per_bag.sum((a - b).square()) / share
     return reduce(loss, reduction).to(torch.promote_types(result_dtype(x), result_dtype(z)))
