@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import torchtopo
-from torchtopo import _metric
+from torchtopo import _distances, _generic, _metric
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
 CONVENTIONS = ("paper", "topoae", "mil", "torch_topological")
@@ -99,6 +99,29 @@ def test_the_kernel_and_the_tensor_code_give_the_same_gradient(metric, dtype):
     torch.testing.assert_close(
         by_kernel.grad[finite], by_code.grad[finite], rtol=tolerance, atol=tolerance
     )
+
+
+@pytest.mark.parametrize("metric", [*METRICS, "precomputed"])
+def test_pairs_that_name_no_points_reach_no_other_bag_in_the_tensor_code(metric):
+    # What CUDA uses: it cannot refuse them without waiting, as the kernels of the CPU do.
+    points = torch.rand(3, 4, 4, dtype=torch.float64)
+    points[0] = points[2] = torch.nan
+    pairs = torch.tensor([[3, -1], [-1, 3], [0, 4], [-1, -1], [-9, -9], [99, 0], [2, 1]])
+    pairs = torch.stack((torch.full_like(pairs, -1), pairs, torch.full_like(pairs, -1)))
+    lengths = _generic.pair_distances(points, pairs, metric)
+    assert bool((lengths[:, :-1] == 0).all())
+    measured = torchtopo.pair_distances(points[1], pairs[1, -1:], metric=metric)
+    torch.testing.assert_close(lengths[1, -1:], measured)
+
+    def of_middle(points):
+        return _distances.with_gradient(lengths, points, pairs, metric)[1].sum()
+
+    gradient = torch.func.grad(of_middle)(points)
+    assert bool((gradient[[0, 2]] == 0).all())
+    expected = torch.func.grad(
+        lambda p: torchtopo.pair_distances(p, pairs[1, -1:], metric=metric).sum()
+    )(points[1])
+    torch.testing.assert_close(gradient[1], expected)
 
 
 @pytest.mark.parametrize("metric", METRICS)

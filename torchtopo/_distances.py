@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 
 from torchtopo import _C, _bags, _ops  # noqa: F401  (registers the operators)
 from torchtopo._bags import Metric
-from torchtopo._metric import matrix_entries, pair_lengths
+from torchtopo._metric import matrix_entries, names_no_points, pair_lengths
 
 measure = torch.ops.torchtopo.pair_distances.default
 _pull = torch.ops.torchtopo.pair_distances_backward.default
@@ -26,8 +26,9 @@ def pair_distances(
     """Distances between the points of each pair, differentiable in the points.
 
     Direct differences, measured in float64 and rounded, so nearby points far from the origin lose
-    nothing. Memory and time are O(M·D), forwards and backwards: no distance matrix is formed. A
-    pair at distance 0 or infinity has the gradient 0.
+    nothing. Memory and time are O(M·D), forwards and backwards: no distance matrix is formed. Of
+    points, a pair at distance 0 or infinity has the gradient 0; of a matrix a distance is an entry,
+    which has the gradient 1 whatever it is.
 
     Args:
         points: `(*B, N, D)`, floating; packed rows `(T, D)`; or, with `metric="precomputed"`,
@@ -44,7 +45,8 @@ def pair_distances(
 
     Raises:
         TypeError: points not floating, pairs not int64.
-        ValueError: shapes that don't fit, pairs that name no point (on CUDA they are clamped).
+        ValueError: shapes that don't fit, pairs that name no point (on CUDA they count as
+            padding unless `validate`).
 
     Examples:
         >>> import torch, torchtopo
@@ -71,7 +73,7 @@ def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) ->
         return values
     if metric == "precomputed":
         entries = matrix_entries(points, pairs).to(values.dtype)
-        return torch.where(pairs[..., 0] < 0, values, entries)
+        return torch.where(names_no_points(pairs, points.shape[-1]), values, entries)
     if not transformed and has_kernels(points):
         apply: Any = _PairDistances.apply
         result: Tensor = apply(values, points, pairs, metric)
@@ -115,7 +117,7 @@ def gradient_of(
 
 def _traced(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """Tensor code that adds to the measured values a zero that carries every derivative."""
-    left_out = (pairs[..., 0] < 0) | values.isinf()
+    left_out = names_no_points(pairs, points.shape[-2]) | values.isinf()
     lengths = pair_lengths(points, pairs, metric, left_out)
     lengths = lengths * torch.where(values.isnan(), torch.nan, 1.0)  # sign and maximum lose a NaN
     return values + (lengths - lengths.detach()).to(values.dtype)

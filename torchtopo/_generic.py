@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from torchtopo import _bags
-from torchtopo._metric import matrix_entries, pair_lengths
+from torchtopo._metric import matrix_entries, names_no_points, pair_lengths
 
 
 def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _bags.check_points(points, metric)
     _bags.check_dense(points, "points")
     _bags.check_pairs(points, pairs)
-    padding = pairs[..., 0] < 0
+    left_out = names_no_points(pairs, points.shape[-2])
     if metric == "precomputed":
         lengths = matrix_entries(points.detach(), pairs)
     else:
-        lengths = pair_lengths(points.detach(), pairs, metric, padding)
-    return lengths.masked_fill(padding, 0.0).to(
+        lengths = pair_lengths(points.detach(), pairs, metric, left_out)
+    return lengths.masked_fill(left_out, 0.0).to(
         torch.float64 if points.dtype == torch.float64 else torch.float32
     )
 

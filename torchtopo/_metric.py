@@ -14,18 +14,22 @@ from torch import Tensor
 _ORDER = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": float("inf")}
 
 
+def names_no_points(pairs: Tensor, n: int) -> Tensor:
+    """Which of `pairs (*B, M, 2)` are padding or, where no kernel refused them, out of a bag."""
+    return ((pairs < 0) | (pairs >= n)).any(-1)
+
+
 def pair_lengths(points: Tensor, pairs: Tensor, metric: str, left_out: Tensor) -> Tensor:
     """Lengths of `pairs (*B, M, 2)` in `points (*B, N, D)`, as float64 `(*B, M)`.
 
     Where `left_out (*B, M)` is true a row of zeros is measured against itself, so whatever the
-    points hold, neither the value nor the gradient of the others is touched by it.
+    points hold, neither the value nor the gradient of the others is touched by it. Pairs that name
+    no points must be left out.
     """
     n, d = points.shape[-2:]
     rows = torch.cat((points.reshape(-1, d), points.new_zeros(1, d)))
     zero_row = rows.shape[0] - 1
     start = _starts(points, n)
-    if pairs.is_cuda:  # an index out of range would poison the device's context
-        pairs = pairs.clamp(max=n - 1)
     i, j = (torch.where(left_out, zero_row, pairs[..., e] + start).reshape(-1) for e in (0, 1))
     lengths = _between(rows.index_select(0, i), rows.index_select(0, j), metric)
     return lengths.reshape(pairs.shape[:-1])
@@ -34,13 +38,12 @@ def pair_lengths(points: Tensor, pairs: Tensor, metric: str, left_out: Tensor) -
 def matrix_entries(distances: Tensor, pairs: Tensor) -> Tensor:
     """Entries `(*B, M)` of `distances (*B, N, N)` at `pairs`, from the half i < j.
 
-    Where a pair is padding the entry is some other one, for the caller to replace.
+    Where a pair names no points the entry is the bag's first, for the caller to replace.
     """
     n = distances.shape[-1]
     flat = distances.reshape(-1)
-    i, j = pairs.aminmax(dim=-1)
+    i, j = pairs.masked_fill(names_no_points(pairs, n).unsqueeze(-1), 0).aminmax(dim=-1)
     index = i * n + j + _starts(distances, n * n)
-    index = index.clamp(0, flat.shape[0] - 1)
     return flat.index_select(0, index.reshape(-1)).reshape(index.shape)
 
 
