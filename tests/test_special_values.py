@@ -134,6 +134,22 @@ def test_the_gradient_of_an_infinite_death_is_zero_in_every_mode(metric):
         assert gradient.tolist() == [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
 
 
+def test_an_entry_of_a_matrix_has_the_gradient_one_be_it_zero_or_infinite():
+    distances = torch.tensor([[9.0, 0.0, INF], [9.0, 9.0, INF], [9.0, 9.0, 9.0]])
+    right = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])  # (0, 1) and (0, 2)
+
+    def weights(p):
+        return torchtopo.minimum_spanning_tree(p).weights.sum()
+
+    def died(p):
+        return torchtopo.deaths(p, metric="precomputed").sum()
+
+    leaf = distances.clone().requires_grad_()
+    for function in (weights, died):
+        assert torch.equal(torch.autograd.grad(function(leaf), leaf)[0], right)
+        assert torch.equal(torch.func.grad(function)(distances), right)
+
+
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_nan_reaches_the_loss_and_its_gradient(convention):
     z = torch.rand(2, 7, 3)

@@ -39,7 +39,8 @@ def minimum_spanning_tree(
 
     Returns:
         `edges (*B, N-1, 2)` int64, (-1, -1) past a bag's length, and `weights (*B, N-1)`,
-        ascending, differentiable in the distances, 0 past a bag's length.
+        ascending, 0 past a bag's length, differentiable in the distances: a weight is an entry
+        i < j, and has the gradient 1 there, be it 0 or infinite.
 
     Raises:
         TypeError: distances not floating, lengths not integer.
