@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
 from mil_rbc.model.gaussian import Preset
 from mil_rbc.model.mil import Activation
-from mil_rbc.model.pooling import POOLINGS, Pooling
+from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.model.topology import Convention, Scale, Space
 
 PRESETS = Path(__file__).parent / "presets"
@@ -25,9 +26,8 @@ class Options:
     """Options of `python -m mil_rbc.run`.
 
     Attributes:
-        cohort: rendered, chula, nih, nih-control, musk1, musk2, elephant, fox, tiger, mnist, bags
-            (a folder of bags) or images (a folder of images).
-        data: where the cohort's data lie; not needed for rendered.
+        cohort: COHORTS.
+        data: where the cohort's data lie.
         size: how large a rendered or sampled cohort: smoke, default or paper.
         cohort_options: further options of the cohort, as YAML: '{train: 200}'.
         pooling: poolings to compare.
@@ -56,7 +56,8 @@ class Options:
         scale: rms divides A^X by √D, so that it does not grow with the number of pixels.
         lr: learning rate of Adam.
         weight_decay: L2 penalty of Adam.
-        beta_decay: β of epoch e is beta_decay^e for attention and anomaly, 0 for average and max.
+        beta_decay: β of epoch e is beta_decay^e for poolings with an instance loss (attention and
+            anomaly), 0 for the others.
         class_weights: balanced weighs a class by the inverse of its number of training bags.
         test_every: epochs between two looks at the test fold for the learning curves, 0 for none;
             nothing is ever chosen by them.
@@ -81,7 +82,7 @@ class Options:
     data: Path | None = None
     size: Literal["smoke", "default", "paper"] = "default"
     cohort_options: dict[str, Any] = field(default_factory=dict)
-    pooling: list[Pooling] = field(default_factory=lambda: list(POOLINGS))
+    pooling: list[str] = field(default_factory=lambda: list(POOLINGS))
     topology: list[Arm] = field(default_factory=lambda: list[Arm](["off", "on"]))
     folds: int = 3
     runs: int = 3
@@ -159,6 +160,7 @@ def make_parser(program: str, description: str, exit_on_error: bool = True) -> A
     """Build a command line with one flag for each field of `Options`."""
     parser = ArgumentParser(prog=program, description=description, exit_on_error=exit_on_error)
     helps = _attribute_help()
+    cohorts = ", ".join(k + (f" ({c.help})" if c.help else "") for k, c in COHORTS.items())
     for name, kind in get_type_hints(Options).items():
         default = next(f for f in dataclasses.fields(Options) if f.name == name)
         value = (
@@ -167,7 +169,11 @@ def make_parser(program: str, description: str, exit_on_error: bool = True) -> A
             else default.default
         )
         keywords: dict[str, Any] = {"default": value, "help": helps.get(name, "")}
-        if get_origin(kind) is list:
+        if name == "cohort":
+            keywords["help"] = keywords["help"].replace("COHORTS", cohorts)
+        if name == "pooling":
+            parser.add_argument("--pooling", nargs="+", type=Literal[tuple(POOLINGS)], **keywords)
+        elif get_origin(kind) is list:
             parser.add_argument(f"--{name}", nargs="+", type=get_args(kind)[0], **keywords)
         else:
             parser.add_argument(f"--{name}", type=kind, **keywords)

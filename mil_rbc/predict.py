@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,6 @@ from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import check_writable, write_whole
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.mil import MILModel
-
-# Cohorts whose cells come normalised against their background, or are no cells.
-PREPARED = ("chula", "nih", "nih-control", "mnist")
 
 
 def predict(
@@ -51,7 +49,7 @@ def predict(
             f"{checkpoint} is a model of tabular instances: it cannot classify images; name a "
             f"checkpoint of a crop or RoI cohort"
         )
-    if stored.get("cohort") in PREPARED:
+    if _prepared(stored):
         raise RunError(
             f"{checkpoint} was trained on {stored['cohort']}, whose cells are prepared in a way of "
             f"their own: on crops of smear images its answers would mean nothing; name a "
@@ -74,6 +72,15 @@ def predict(
         write_whole(out, table[ordered].to_csv(index=False))
     print(f"Trained on: {stored['provenance']}", file=sys.stderr)
     return pd.DataFrame(samples)
+
+
+def _prepared(stored: dict[str, Any]) -> bool:
+    """Whether a checkpoint's cohort is prepared in a way of its own; older ones do not say."""
+    if "prepared" in stored:
+        return bool(stored["prepared"])
+    from mil_rbc.cohort import COHORTS
+
+    return COHORTS[stored["cohort"]].prepared if stored.get("cohort") in COHORTS else False
 
 
 def _samples(images: Path) -> list[ImageSet]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
 import platform
 import shlex
@@ -115,7 +114,7 @@ def _cohort(options: Options, file: Path) -> Cohort:
     if options.cohort == "rendered" and file.exists():  # rendering takes longer than reading
         return load_cohort(file)
     extra = dict(options.cohort_options)
-    if "folds" in inspect.signature(COHORTS.get(options.cohort, load)).parameters:
+    if "folds" in COHORTS[options.cohort].options():
         extra.setdefault("folds", options.folds)  # the source of the cells decides the folds
     return load(options.cohort, options.data, seed=options.cohort_seed, size=options.size, **extra)
 
@@ -190,7 +189,7 @@ def _with_finished(options: Options, stored: dict[str, Any]) -> Options:
     """The options with the further trials that the folder holds, if all of them are finished."""
     wider = dataclasses.replace(
         options,
-        pooling=[p for p in POOLINGS if p in {*options.pooling, *stored["pooling"]}],
+        pooling=POOLINGS.ordered({*options.pooling, *stored["pooling"]}),
         topology=[a for a in ("off", "on") if a in {*options.topology, *stored["topology"]}],
         runs=max(options.runs, stored["runs"]),
     )

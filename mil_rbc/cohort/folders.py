@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mil_rbc.data.bags import Bag, Cohort, Kind
+from mil_rbc.data.bags import Bag, Cohort, Kind, Words
 from mil_rbc.data.crops import SIDE, grey, stretch
 from mil_rbc.data.reading import list_images, need_folder, read_image, read_table
 from mil_rbc.detect import Name, make
@@ -86,6 +86,7 @@ def load_bags(
         anomalous=tuple(cell != normal for cell in named),
         provenance=f"Bags of cells read from the folder {folder.resolve().name!r}.",
         standardize=key == "vectors",
+        words=Words() if key == "vectors" else None,
     )
 
 

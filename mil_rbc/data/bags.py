@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mil_rbc.errors import DataError
+from mil_rbc.registry import Registry
 
 Kind = Literal["crop", "roi", "vector"]
 
-SHAPES: dict[str, tuple[int, ...]] = {"crop": (64, 64), "roi": (256, 14, 14)}
+SHAPES: Registry[tuple[int, ...] | None] = Registry(
+    "kind of instance", {"crop": (64, 64), "roi": (256, 14, 14), "vector": None}, DataError
+)
+"""Shape of an instance; a vector may have any width."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,22 @@ class Bag:
                 )
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a report calls the parts of a cohort.
+
+    Attributes:
+        samples: what a bag is, in the plural.
+        instances: what its instances are of, in the plural.
+        blood: whether they are blood cells of patients with blood diseases or none, so that the
+            paper's numbers may stand beside.
+    """
+
+    samples: str = "bags"
+    instances: str = "instances"
+    blood: bool = False
+
+
 @dataclass
 class Cohort:
     """Bags of several classes, with what is needed to deal them to folds and to report on them.
@@ -81,6 +101,9 @@ class Cohort:
         standardize: whether instances are to be standardised by training-fold statistics.
         test_fold: patient -> the fold it is tested in, where the source of the cells decides
             (-1: only ever trained on); `None` where patients are free to be dealt.
+        words: what a report calls its parts; `None` until its source has said so.
+        prepared: whether the instances are prepared in a way of their own, so that a model of them
+            has nothing to say about crops of other images.
     """
 
     name: str
@@ -94,6 +117,8 @@ class Cohort:
     group_by: Literal["patient", "bag"] = "patient"
     standardize: bool = False
     test_fold: dict[str, int] | None = None
+    words: Words | None = None
+    prepared: bool = False
     _hash: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -122,14 +147,13 @@ class Cohort:
                 )
 
     def _check_instances(self) -> None:
-        width = self.bags[0].instances.shape[1:]
-        expected = SHAPES.get(self.kind, width)
+        expected = SHAPES[self.kind] or self.bags[0].instances.shape[1:]
         for bag in self.bags:
             shape = bag.instances.shape[1:]
             if shape != expected or (self.kind == "vector" and len(shape) != 1):
                 raise DataError(
                     f"bag {bag.bag!r}: instances of kind {self.kind!r} have shape {shape}, expected"
-                    f" {expected if self.kind in SHAPES else '(features,)'}; recreate the bag"
+                    f" {SHAPES[self.kind] or '(features,)'}; recreate the bag"
                 )
             if bag.instances.dtype.kind == "f" and not np.isfinite(bag.instances).all():
                 raise DataError(

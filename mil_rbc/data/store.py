@@ -5,23 +5,25 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mil_rbc.data.bags import Bag, Cohort
+from mil_rbc.data.bags import Bag, Cohort, Words
 from mil_rbc.errors import RunError
 from mil_rbc.files import write_whole
 
 _FIELDS = ("name", "kind", "classes", "control", "cell_classes", "anomalous", "provenance",
-           "group_by", "standardize", "test_fold")  # fmt: skip
+           "group_by", "standardize", "test_fold", "prepared")  # fmt: skip
 
 
 def save_cohort(path: Path, cohort: Cohort) -> None:
     """Write a cohort to an `.npz` file, whole or not at all."""
     header: dict[str, Any] = {name: getattr(cohort, name) for name in _FIELDS}
+    header["words"] = None if cohort.words is None else asdict(cohort.words)
     header["bags"] = [
         {"bag": b.bag, "patient": b.patient, "label": b.label, "cells": len(b)} for b in cohort.bags
     ]
@@ -67,4 +69,5 @@ def _load(path: Path, written: int) -> Cohort:
                         cell_labels=known))  # fmt: skip
     for name in ("classes", "cell_classes", "anomalous"):
         header[name] = tuple(header[name])
-    return Cohort(bags=bags, **header)
+    words = header.pop("words", None)
+    return Cohort(bags=bags, words=None if words is None else Words(**words), **header)

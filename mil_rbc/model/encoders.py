@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mil_rbc.data.bags import Kind
+from mil_rbc.registry import Registry
 
 
 class Standardize(nn.Module):
@@ -123,17 +124,30 @@ class VectorEncoder(nn.Module):
         return F.relu(self.second(F.relu(self.first(self.standardize(x)))))
 
 
-def make_encoder(kind: Kind, features: int, latent: int, input_size: int) -> nn.Module:
-    """Return the encoder for a kind of instance.
+@dataclass(frozen=True)
+class Encoder:
+    """The encoder of a kind of instance.
 
-    Args:
-        kind: `"crop"`, `"roi"` or `"vector"`.
-        features: width of a vector; not used by the others.
-        latent: width of the latent vector.
-        input_size: side at which crops are encoded; not used by the others.
+    Attributes:
+        make: from the width of a vector instance (0 for other kinds), the latents' width and the
+            side at which crops are encoded to the module.
+        words: what it is, for the report.
     """
-    if kind == "crop":
-        return CropEncoder(latent, input_size)
-    if kind == "roi":
-        return RoIEncoder(latent)
-    return VectorEncoder(features, latent)
+
+    make: Callable[[int, int, int], nn.Module]
+    words: str
+
+
+ENCODERS = Registry(
+    "kind of instance",
+    {
+        "crop": Encoder(lambda _, latent, side: CropEncoder(latent, side), "LeNet on crops"),
+        "roi": Encoder(
+            lambda _, latent, __: RoIEncoder(latent), "convolutions on RoI features of a detector"
+        ),
+        "vector": Encoder(
+            lambda features, latent, _: VectorEncoder(features, latent),
+            "two-layer perceptron on feature vectors",
+        ),
+    },
+)

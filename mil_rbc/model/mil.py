@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mil_rbc.data.bags import Kind
-from mil_rbc.model.encoders import Standardize, make_encoder
+from mil_rbc.model.encoders import ENCODERS, Standardize
 from mil_rbc.model.gaussian import Preset
-from mil_rbc.model.pooling import Pooled, Pooling, make_pooling
+from mil_rbc.model.pooling import POOLINGS, Pooled
 
 Activation = Literal["relu", "elu", "tanh"]
 
@@ -37,7 +37,7 @@ class Architecture:
     kind: Kind
     features: int
     classes: tuple[str, ...]
-    pooling: Pooling
+    pooling: str
     latent: int = 500
     input_size: int = 64
     anomaly: Preset = "robust"
@@ -84,10 +84,10 @@ class MILModel(nn.Module):
         super().__init__()
         a = self.architecture = architecture
         # The encoder and the heads come first: all poolings of a seed start from the same ones.
-        self.encoder = make_encoder(a.kind, a.features, a.latent, a.input_size)
+        self.encoder = ENCODERS[a.kind].make(a.features, a.latent, a.input_size)
         self.bag_head = head(a.latent, 10, len(a.classes), a.activation)
         self.instance_head = head(a.latent, 32, len(a.classes), a.activation)
-        self.pooling = make_pooling(a.pooling, a.latent, a.components, a.anomaly)
+        self.pooling = POOLINGS[a.pooling].make(a.latent, a.components, a.anomaly)
 
     @property
     def standardize(self) -> Standardize:

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from skimage.feature import hog
 from torch import Tensor, nn
 
 import torchtopo
@@ -18,6 +17,7 @@ from mil_rbc.model.mil import to_unit
 Space = Literal["auto", "images", "roi", "features"]
 Scale = Literal["none", "rms"]
 Convention = Literal["paper", "topoae", "mil", "torch_topological"]
+Standardizer = Callable[[Tensor], Tensor]
 
 
 class InputSpace(NamedTuple):
@@ -44,36 +44,54 @@ def input_space(points: Tensor, scale: Scale) -> InputSpace:
     return InputSpace(distances, torchtopo.vietoris_rips_pairs(distances, metric="precomputed"))
 
 
+def _flat(instances: Tensor, _: Standardizer) -> Tensor:
+    return to_unit(instances).flatten(1)
+
+
+def _standardized(instances: Tensor, standardize: Standardizer) -> Tensor:
+    return standardize(instances).float()
+
+
+def _gradients(crops: Tensor, _: Standardizer) -> Tensor:
+    from skimage.feature import hog
+
+    described = [hog(x, pixels_per_cell=(16, 16)) for x in to_unit(crops).cpu().numpy()]
+    return torch.from_numpy(np.stack(described).astype(np.float32))
+
+
+def _means(roi: Tensor, _: Standardizer) -> Tensor:
+    return to_unit(roi).mean((-1, -2))
+
+
+# What A^X can be measured on, by kind of instance; the first is what "auto" means.
+SPACES: dict[Kind, dict[Space, Callable[[Tensor, Standardizer], Tensor]]] = {
+    "crop": {"images": _flat, "features": _gradients},
+    "roi": {"roi": _flat, "features": _means},
+    "vector": {"features": _standardized},
+}
+
+
 def resolve_space(space: Space, kind: Kind) -> Space:
     """Say which space `"auto"` means, or that the instances do not have the one asked for."""
-    natural: dict[Kind, Space] = {"crop": "images", "roi": "roi", "vector": "features"}
+    there = SPACES[kind]
     if space == "auto":
-        return natural[kind]
-    if space != natural[kind] and (space != "features" or kind == "vector"):
+        return next(iter(there))
+    if space not in there:
         raise RunError(
             f"A^X cannot be measured on {space!r}: the instances are of kind {kind!r}; use --space "
-            f"{natural[kind]}{'' if kind == 'vector' else ' or features'}"
+            f"{' or '.join(there)}"
         )
     return space
 
 
-def points_of(
-    instances: Tensor, kind: Kind, space: Space, standardize: Callable[[Tensor], Tensor]
-) -> Tensor:
+def points_of(instances: Tensor, kind: Kind, space: Space, standardize: Standardizer) -> Tensor:
     """Points (N, D) float32 on which A^X is measured.
 
     `images`: crops in [0, 1], flattened, so a distance is in units of grey levels times √pixels.
     `roi`: RoI features, flattened. `features`: vectors standardised as the encoder sees them; of
     crops, histograms of oriented gradients; of RoI features, their mean over the 14×14 places.
     """
-    if kind == "vector":
-        return standardize(instances).float()
-    if space == "features" and kind == "crop":
-        described = [hog(x, pixels_per_cell=(16, 16)) for x in to_unit(instances).cpu().numpy()]
-        return torch.from_numpy(np.stack(described).astype(np.float32))
-    if space == "features":
-        return to_unit(instances).mean((-1, -2))
-    return to_unit(instances).flatten(1)
+    return SPACES[kind][space](instances, standardize)
 
 
 class Regularizer(nn.Module):

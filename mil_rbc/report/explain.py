@@ -18,7 +18,7 @@ from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.gaussian import ControlGaussian, Preset
 from mil_rbc.model.mil import MILModel
 from mil_rbc.model.objective import BagData
-from mil_rbc.model.pooling import Pooling
+from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.model.topology import input_space, points_of, resolve_space
 from mil_rbc.options import Options
 from mil_rbc.training.evaluation import Prediction, evaluate, mean_known
@@ -65,7 +65,7 @@ class Example:
     """
 
     bag: Bag
-    pooling: Pooling
+    pooling: str
     anomalous: NDArray[np.int64]
     points: Floats
     distances: Floats
@@ -128,7 +128,8 @@ def preset_numbers(
     train, test = splits[0][0]
     for trial in trials:
         path = options.out / "trials" / trial.name / "checkpoint.pt"
-        if (trial.pooling, trial.fold, trial.run) != ("anomaly", 0, 0) or not path.exists():
+        wanted = POOLINGS[trial.pooling].needs_control and (trial.fold, trial.run) == (0, 0)
+        if not wanted or not path.exists():
             continue
         model, _ = load_model(path)
         latents = {
@@ -187,8 +188,11 @@ def example(
     cohort: Cohort, trials: list[Trial], splits: list[list[Split]], options: Options
 ) -> Example | None:
     """Look at one test bag with the models of fold 0, run 0; `None` if no weights were kept."""
-    preference: tuple[Pooling, ...] = ("anomaly", "attention", "average", "max")
-    pooling = next(p for p in preference if p in options.pooling)
+    # One that measures cells rather than one that learns weights, rather than one that does not.
+    pooling = max(
+        POOLINGS.ordered(options.pooling),
+        key=lambda p: (POOLINGS[p].needs_control, POOLINGS[p].decays_beta),
+    )
     paths = {
         t.topology: options.out / "trials" / t.name / "checkpoint.pt"
         for t in trials

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.report.explain import Example
-from mil_rbc.report.tables import ARMS, PAPER
+from mil_rbc.report.tables import ARMS, published_gain
 
 # Okabe and Ito's colours, told apart with any colour vision; line styles say the same again.
 COLOURS = {"off": "#D55E00", "on": "#0072B2"}
@@ -92,8 +93,8 @@ def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: dict[st
                   label="95 % interval over patients" if first else None)  # fmt: skip
         axis.plot(100 * row["difference"], y - 0.1, "D", ms=9, color=colours["on"],
                   label="mean" if first else None)  # fmt: skip
-        off, on = (PAPER[row["pooling"], arm]["accuracy"][0] for arm in ("off", "on"))
-        axis.plot(on - off, y - 0.1, "x", ms=10, mew=2.5, color=colours["off"],
+        axis.plot(published_gain(row["pooling"]), y - 0.1, "x", ms=10, mew=2.5,
+                  color=colours["off"],
                   label="paper (its own patients)" if first else None)  # fmt: skip
     axis.axvline(0, color=mpl.rcParams["axes.edgecolor"], lw=1)
     axis.set_yticks(range(len(rows)), rows["pooling"])
@@ -105,7 +106,7 @@ def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: dict[st
 
 def learning_curves(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
     """Accuracy on training and test bags by epoch, mean over folds and runs."""
-    poolings = [p for p in POOLINGS if p in set(metrics["pooling"])]
+    poolings = POOLINGS.ordered(set(metrics["pooling"]))
     figure, axes = _panels(len(poolings))
     for axis, pooling in zip(axes, poolings, strict=False):
         for arm in ARMS:
@@ -131,13 +132,14 @@ def learning_curves(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure
 def lambda_ratio(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
     """λ·L_topo over L_class by epoch: which of the two losses the training listens to."""
     on = metrics[metrics["topology"] == "on"]
-    poolings = [p for p in POOLINGS if p in set(on["pooling"])]
+    poolings = POOLINGS.ordered(set(on["pooling"]))
     figure = Figure(figsize=(8.5, 4.2))
     axis = figure.subplots()
     palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
     if colours is BRIGHT:
         palette = ["#56B4E9", "#FF9147", "#3DD6A5", "#E79BC4"]
-    for pooling, colour, marker in zip(poolings, palette, "osD^", strict=False):
+    looks = zip(itertools.cycle(palette), itertools.cycle("osD^vP*Xh"))
+    for pooling, (colour, marker) in zip(poolings, looks, strict=False):
         mean = on[on["pooling"] == pooling].groupby("epoch")["topo_to_class"].mean()
         every = max(1, len(mean) // 8)
         axis.plot(mean.index + 1, mean.clip(lower=1e-6), color=colour, marker=marker, ms=7,
@@ -263,7 +265,7 @@ def latent_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
 def sweep(table: pd.DataFrame, along: str, measure: str, *, colours: dict[str, str]) -> Figure:
     """Accuracy along the first option that is varied, one panel for each pooling."""
     metric = "accuracy_validation" if measure == "validation" else "accuracy"
-    poolings = [p for p in POOLINGS if p in set(table["pooling"])]
+    poolings = POOLINGS.ordered(set(table["pooling"]))
     first = list(table.columns).index("pooling")
     others = [c for c in table.columns[:first] if c != along]
     figure, axes = _panels(len(poolings))

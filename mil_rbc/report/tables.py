@@ -38,7 +38,7 @@ def table1(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over folds × runs, and the one over the means of runs."""
     names = [*METRICS, *(f"patient_{m}" for m in METRICS), "matched", "spearman"]
     rows: list[dict[str, Any]] = []
-    for pooling in [p for p in POOLINGS if p in set(results["pooling"])]:
+    for pooling in POOLINGS.ordered(set(results["pooling"])):
         for arm in [a for a in ARMS if a in set(results["topology"])]:
             part = results[(results["pooling"] == pooling) & (results["topology"] == arm)]
             if part.empty:
@@ -55,7 +55,7 @@ def table1(results: pd.DataFrame) -> pd.DataFrame:
 def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """With minus without topology, fold by fold and run by run, for each pooling and metric."""
     rows: list[dict[str, Any]] = []
-    for pooling in [p for p in POOLINGS if p in set(results["pooling"])]:
+    for pooling in POOLINGS.ordered(set(results["pooling"])):
         part = results[results["pooling"] == pooling].set_index(["run", "fold", "topology"])
         if set(part.index.unique("topology")) != {"off", "on"}:
             continue
@@ -76,6 +76,18 @@ def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str])
     columns = ["pooling", "metric", "pairs", "without", "with", "difference", "difference_std",
                "t", "p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def published(pooling: str, arm: str, metric: str) -> str:
+    """The paper's own number for a variant; empty where it has none."""
+    found = PAPER.get((pooling, arm), {}).get(metric)
+    return "{:.2f} ± {:.1f}".format(*found) if found else ""
+
+
+def published_gain(pooling: str) -> float:
+    """The paper's own gain in accuracy by topology, in percentage points; nan where it has none."""
+    with_, without = (PAPER.get((pooling, arm), {}).get("accuracy") for arm in ("on", "off"))
+    return with_[0] - without[0] if with_ and without else float("nan")
 
 
 def percent(mean: float, std: float) -> str:
@@ -105,8 +117,9 @@ def markdown(table: pd.DataFrame, provenance: str, options: Options, said: str) 
     for name in METRICS:
         cells = [percent(values[c][f"{name}_mean"], values[c][f"{name}_std"]) for c in columns]
         lines.append(f"| {TITLES[name]} | " + " | ".join(cells) + " |")
-        if name in PAPER[columns[0]]:
-            theirs = ["{:.2f} ± {:.1f}".format(*PAPER[c][name]) for c in columns]
+        theirs = [published(*c, name) for c in columns]
+        if any(theirs):
+            theirs = [text or "–" for text in theirs]
             lines.append(f"| *paper, its own patients* | {' | '.join(theirs)} |")
     lines += ["", "Mean ± standard deviation over folds × runs, in percent; *with* and *without* "
               "topological regularization. The paper's numbers are from 71 patients whose images "

@@ -26,9 +26,10 @@ from mil_rbc.files import (
     write_json,
     write_whole,
 )
+from mil_rbc.model.gaussian import ControlGaussian
 from mil_rbc.model.mil import Architecture, MILModel, to_unit
 from mil_rbc.model.objective import PARTS, BagData, Objective
-from mil_rbc.model.pooling import AnomalyPooling
+from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.model.topology import InputSpace, Regularizer, input_space, points_of, resolve_space
 from mil_rbc.options import Options
 from mil_rbc.training.evaluation import (
@@ -74,7 +75,7 @@ class Training:
         if options.protocol == "nested":
             self.train, self.validation = validation_split(cohort, self.train, seed=self.seed)
         self.space = resolve_space(options.space, cohort.kind)
-        self.decayed = trial.pooling in ("attention", "anomaly")
+        self.pooling = POOLINGS[trial.pooling]
         self._build()
 
     def _build(self) -> None:
@@ -93,10 +94,10 @@ class Training:
             )
             self.data[i] = _move(bag, fabric.device) if on_device else bag
         self.control = [i for i in self.train if cohort.bags[i].label == cohort.control]
-        if self.trial.pooling == "anomaly" and not self.control:
+        if self.pooling.needs_control and not self.control:
             raise DataError(
                 f"cohort {cohort.name!r} has no control cells to fit the Gaussian on: leave "
-                f"'anomaly' out of --pooling, or name the control class"
+                f"{self.trial.pooling!r} out of --pooling, or name the control class"
             )
         optimizer = torch.optim.Adam(
             self.objective.parameters(), options.lr, weight_decay=options.weight_decay,
@@ -176,7 +177,7 @@ class Training:
         start = time.perf_counter()
         if epoch % options.refit_every == 0:
             self._refit()
-        beta = options.beta_decay**epoch if self.decayed else 0.0
+        beta = options.beta_decay**epoch if self.pooling.decays_beta else 0.0
         totals = torch.zeros(len(PARTS), device=fabric.device)
         self.step.train()
         order = self._order(epoch)
@@ -234,15 +235,16 @@ class Training:
         return np.concatenate([order, order[:short]])
 
     def _refit(self) -> None:
-        pooling = self.objective.model.pooling
-        if not isinstance(pooling, AnomalyPooling):
+        if not self.pooling.needs_control:
             return
         with torch.no_grad():
             latents = [
                 self.objective.model.encode(self.data[int(i)].instances.to(self.fabric.device))
                 for i in self.control
             ]
-        pooling.control.fit(torch.cat(latents), self.seed % 2**31)
+        control = self.objective.model.pooling.control
+        assert isinstance(control, ControlGaussian)
+        control.fit(torch.cat(latents), self.seed % 2**31)
 
     def _predict(self, indices: Any) -> list[Prediction]:
         model, device = self.objective.model, self.fabric.device
@@ -315,7 +317,7 @@ class Training:
             "seed": self.seed,
             "convention": self.options.convention, "lam": self.options.lam,
             "space": self.space, "scale": self.options.scale,
-            "anomaly_preset": self.options.anomaly if trial.pooling == "anomaly" else "",
+            "anomaly_preset": self.options.anomaly if self.pooling.needs_control else "",
             "protocol": self.options.protocol,
         }  # fmt: skip
         if state.best is not None:
@@ -344,6 +346,7 @@ class Training:
                 "architecture": model.architecture.plain(), "model": model.state_dict(),
                 "control": control, "trial": self.trial.name,
                 "cohort": self.cohort.name, "provenance": self.cohort.provenance,
+                "prepared": self.cohort.prepared,
             })  # fmt: skip
         write_json(self.folder / "result.json", {"key": self.key, **result})
         for leftover in ("resume.pt", ".epoch"):

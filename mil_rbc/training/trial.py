@@ -11,7 +11,6 @@ import numpy as np
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Split, deal, split_hash
-from mil_rbc.model.pooling import Pooling
 from mil_rbc.options import FREE, Arm, Options, plain
 
 
@@ -19,7 +18,7 @@ from mil_rbc.options import FREE, Arm, Options, plain
 class Trial:
     """One model to train and test."""
 
-    pooling: Pooling
+    pooling: str
     topology: Arm
     fold: int
     run: int

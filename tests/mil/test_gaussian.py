@@ -13,7 +13,7 @@ from mil_rbc.files import load_checkpoint, save_checkpoint
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.gaussian import ControlGaussian
 from mil_rbc.model.mil import Architecture, MILModel
-from mil_rbc.model.pooling import AnomalyPooling, make_pooling
+from mil_rbc.model.pooling import POOLINGS, AnomalyPooling
 from tests.mil.conftest import Make
 
 
@@ -86,7 +86,7 @@ def test_robust_survives_a_dead_unit_where_paper_does_not() -> None:
     mask = torch.ones(1, 50, dtype=torch.bool)
     share = {}
     for preset in ("paper", "robust"):
-        pooling = make_pooling("anomaly", 500, 1, preset)  # type: ignore[arg-type]
+        pooling = POOLINGS["anomaly"].make(500, 1, preset)  # type: ignore[arg-type]
         assert isinstance(pooling, AnomalyPooling)
         pooling.control.fit(fitting, seed=0)
         softmax = pooling.control(cells).softmax(0)
@@ -119,7 +119,7 @@ def test_robust_pooling_does_not_grow_with_the_bag() -> None:
     twice = latents.repeat(1, 2, 1)
     length = {}
     for preset in ("paper", "robust"):
-        pooling = make_pooling("anomaly", 10, 1, preset)  # type: ignore[arg-type]
+        pooling = POOLINGS["anomaly"].make(10, 1, preset)  # type: ignore[arg-type]
         assert isinstance(pooling, AnomalyPooling)
         pooling.control.fit(torch.rand(50, 10), seed=0)
         torch.nn.init.constant_(pooling.bias, 0.5)

@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mil_rbc.model.mil import Architecture, MILModel
 from mil_rbc.model.objective import BagData, Objective
-from mil_rbc.model.pooling import POOLINGS, AnomalyPooling, MaxPooling, make_pooling
+from mil_rbc.model.pooling import POOLINGS, AnomalyPooling, MaxPooling
 from mil_rbc.model.topology import Regularizer, input_space
 
 WIDTH = 7
@@ -142,9 +142,9 @@ def test_poolings_of_a_seed_start_from_the_same_encoder_and_heads() -> None:
 
 def test_average_weights_are_even_and_attention_sums_to_one() -> None:
     latents, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
-    even = make_pooling("average", 8, 1, "paper")(latents, mask).weights
+    even = POOLINGS["average"].make(8, 1, "paper")(latents, mask).weights
     torch.testing.assert_close(even, torch.full((2, 5), 0.2))
-    attention = make_pooling("attention", 8, 1, "paper")(latents, mask)
+    attention = POOLINGS["attention"].make(8, 1, "paper")(latents, mask)
     torch.testing.assert_close(attention.weights.sum(1), torch.ones(2))
 
 

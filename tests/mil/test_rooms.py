@@ -12,7 +12,7 @@ HOUSE = Path(mil_rbc.__file__).parent
 # From the ground up: a room imports from the floors below its own only.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("", "errors"),
-    ("files",),
+    ("files", "registry"),
     ("cli",),
     ("data", "smears"),
     ("detect",),
