@@ -16,6 +16,7 @@ from mil_rbc.model.gaussian import Preset
 from mil_rbc.model.mil import Activation
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.model.topology import Convention, Scale, Space
+from mil_rbc.run_folder import RunFolder
 
 PRESETS = Path(__file__).parent / "presets"
 Arm = Literal["off", "on"]
@@ -121,6 +122,11 @@ class Options:
     scheduler: str = ""
     watts: float = 0.0
     out: Path = Path("runs/rendered")
+
+    @property
+    def folder(self) -> RunFolder:
+        """The folder that everything is written to."""
+        return RunFolder(self.out)
 
     def check(self) -> None:
         """Raise `RunError` for a value that makes no sense."""

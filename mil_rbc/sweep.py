@@ -19,6 +19,7 @@ from mil_rbc.options import Options, parse, value_of
 from mil_rbc.report import figures
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import run
+from mil_rbc.run_folder import RunFolder
 
 DESCRIPTION = (
     "Run the experiment for every combination of some options' values. All options of "
@@ -80,13 +81,14 @@ def sweep(
     write_whole(options.out / "sweep.md", text)
     write_whole(options.out / "figures" / "sweep.png",
                 figures.draw(figures.sweep, table, axes[0][0], measure,
-                             provenance=_provenance(cells[0].out)))  # fmt: skip
+                             provenance=_provenance(cells[0].folder)))  # fmt: skip
     print(text)
     return table
 
 
-def _provenance(folder: Path) -> str:
-    return str(yaml.safe_load((folder / "config.yaml").read_text())["record"]["provenance"])
+def _provenance(folder: RunFolder) -> str:
+    found = folder.read_config()
+    return found[1].provenance if found else ""
 
 
 def _own(argv: list[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -133,9 +135,9 @@ def _share_cohort(before: list[Options], now: Options) -> None:
     """Copy the cohort from an earlier combination that draws the same one, to render it once."""
     names = ("cohort", "data", "size", "cohort_seed", "cohort_options")
     same = [o for o in before if all(getattr(o, n) == getattr(now, n) for n in names)]
-    target = now.out / "cohort.npz"
+    target = now.folder.cohort
     if same and not target.exists():
-        write_whole(target, (same[0].out / "cohort.npz").read_bytes())
+        write_whole(target, same[0].folder.cohort.read_bytes())
 
 
 def _said(value: Any) -> str:

@@ -25,13 +25,15 @@ from mil_rbc.files import write_whole
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.topology import Regularizer, input_space, points_of
 from mil_rbc.report.tables import ARMS, gather
+from mil_rbc.run_folder import RunFolder
 from mil_rbc.training.trial import Trial
 
 
 def main(folder: Path) -> None:
     """Write and print the table."""
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    cohort = load_cohort(folder / "cohort.npz")
+    run = RunFolder(folder)
+    config = yaml.safe_load(run.config.read_text())
+    cohort = load_cohort(run.cohort)
     number = {bag.bag: i for i, bag in enumerate(cohort.bags)}
     regularizer = Regularizer(config["convention"])
     lines = ["| pooling | topology | ‖∇L_MIL‖ | ‖∇λ·L_topo‖ | ratio | norm of the mean pooled "
@@ -39,11 +41,11 @@ def main(folder: Path) -> None:
     for pooling in config["pooling"]:
         for arm in config["topology"]:
             rows: list[list[float]] = []
-            for run in range(config["runs"]):
+            for number_of_run in range(config["runs"]):
                 for fold in range(config["folds"]):
-                    trial = Trial(pooling, arm, fold, run)
-                    tested = gather(folder, [trial], "predictions.csv")["bag"]
-                    model, _ = load_model(folder / "trials" / trial.name / "checkpoint.pt")
+                    trial = Trial(pooling, arm, fold, number_of_run)
+                    tested = gather(run, [trial], "predictions")["bag"]
+                    model, _ = load_model(run.trial(trial.name).checkpoint)
                     parameters = list(model.encoder.parameters())
                     norms, pooled = [], []
                     for bag in (cohort.bags[number[b]] for b in tested):

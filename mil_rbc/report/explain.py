@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -21,6 +20,7 @@ from mil_rbc.model.objective import BagData
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.model.topology import input_space, points_of, resolve_space
 from mil_rbc.options import Options
+from mil_rbc.run_folder import RunFolder
 from mil_rbc.training.evaluation import Prediction, evaluate, mean_known
 from mil_rbc.training.trial import Trial
 
@@ -127,7 +127,7 @@ def preset_numbers(
     rows = []
     train, test = splits[0][0]
     for trial in trials:
-        path = options.out / "trials" / trial.name / "checkpoint.pt"
+        path = options.folder.trial(trial.name).checkpoint
         wanted = POOLINGS[trial.pooling].needs_control and (trial.fold, trial.run) == (0, 0)
         if not wanted or not path.exists():
             continue
@@ -194,7 +194,7 @@ def example(
         key=lambda p: (POOLINGS[p].needs_control, POOLINGS[p].decays_beta),
     )
     paths = {
-        t.topology: options.out / "trials" / t.name / "checkpoint.pt"
+        t.topology: options.folder.trial(t.name).checkpoint
         for t in trials
         if (t.pooling, t.fold, t.run) == (pooling, 0, 0)
     }
@@ -260,10 +260,10 @@ def latent_numbers(results: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def read_metrics(out: Path, trials: list[Trial]) -> pd.DataFrame:
+def read_metrics(folder: RunFolder, trials: list[Trial]) -> pd.DataFrame:
     """Metrics per epoch of all trials in one table."""
     frames = []
     for t in trials:
-        frame = pd.read_csv(out / "trials" / t.name / "metrics.csv")
+        frame = pd.read_csv(folder.trial(t.name).table("metrics"))
         frames.append(frame.assign(pooling=t.pooling, topology=t.topology, fold=t.fold, run=t.run))
     return pd.concat(frames, ignore_index=True)

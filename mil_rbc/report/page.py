@@ -21,6 +21,7 @@ from mil_rbc.options import Options, plain
 from mil_rbc.report import explain, figures
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.report.tables import ARMS, TITLES, percent, published, published_gain
+from mil_rbc.run_folder import Record
 from mil_rbc.training.trial import Trial
 
 CARBON = 0.432  # kg CO₂eq per kWh, the paper's own figure
@@ -28,12 +29,12 @@ CARBON = 0.432  # kg CO₂eq per kWh, the paper's own figure
 
 def write_report(
     options: Options, cohort: Cohort, trials: list[Trial], splits: list[list[Split]],
-    tables: dict[str, pd.DataFrame], record: dict[str, Any], said: str,
+    tables: dict[str, pd.DataFrame], record: Record, said: str,
 ) -> None:  # fmt: skip
     """Draw the figures, write them, and write the report around them."""
     shown = explain.example(cohort, trials, splits, options)
-    metrics = explain.read_metrics(options.out, trials)
-    pictures = _pictures(tables, metrics, shown, options.out / "figures", cohort.provenance)
+    metrics = explain.read_metrics(options.folder, trials)
+    pictures = _pictures(tables, metrics, shown, options.folder.figures, cohort.provenance)
     cells = pd.DataFrame()
     if "instances" in tables:
         cells = explain.anomaly_numbers(tables["instances"])
@@ -41,7 +42,7 @@ def write_report(
     presets = explain.preset_numbers(cohort, trials, splits, options)
     parts = {"cells": cells, "latents": latents, "presets": presets}
     numbers = pd.concat([part.assign(of=name) for name, part in parts.items()])
-    write_whole(options.out / "explanations.csv", numbers.to_csv(index=False))
+    write_whole(options.folder.table("explanations"), numbers.to_csv(index=False))
     environment = Environment(
         loader=PackageLoader("mil_rbc.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -64,7 +65,7 @@ def write_report(
         energy=energy(options, record, tables["results"]), chance=_chance(cohort),
         sizes=[len(b) for b in cohort.bags], np=np, duration=duration,
     )  # fmt: skip
-    write_whole(options.out / "report.html", page)
+    write_whole(options.folder.report, page)
 
 
 def _words(cohort: Cohort) -> dict[str, str]:
@@ -209,11 +210,9 @@ def _ratio(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def energy(
-    options: Options, record: dict[str, Any], results: pd.DataFrame
-) -> dict[str, float | str]:
+def energy(options: Options, record: Record, results: pd.DataFrame) -> dict[str, float | str]:
     """Wall time, and energy and CO₂ under a stated assumption, as the paper gives its own."""
-    gpu = "cuda" in options.device or (options.device == "auto" and "NVIDIA" in record["machine"])
+    gpu = "cuda" in options.device or (options.device == "auto" and "NVIDIA" in record.machine)
     threads = options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1)
     count = options.devices if gpu else threads  # that a trial keeps busy
     watts = options.watts or (250.0 if gpu else 15.0)
@@ -221,7 +220,7 @@ def energy(
     kwh = training / 3600 * watts * count / 1000
     on, off = (results[results["topology"] == arm]["epoch_seconds"].mean() for arm in ("on", "off"))
     return {
-        "seconds": float(record["seconds"]), "watts": watts, "count": count, "kwh": kwh,
+        "seconds": float(record.seconds or 0.0), "watts": watts, "count": count, "kwh": kwh,
         "kg": kwh * CARBON,
         "unit": "GPU" if gpu else "busy CPU core", "carbon": CARBON,
         "training": training,

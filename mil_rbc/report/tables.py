@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mil_rbc.data.bags import Cohort
 from mil_rbc.files import write_whole
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.report.statistics import METRICS, bootstrap_differences, corrected_t_test
+from mil_rbc.run_folder import RunFolder
 from mil_rbc.training.trial import Trial
 
 # Kazeminia et al. 2023, Table 1: (mean, std) in percent over 3 folds × 3 runs.
@@ -127,11 +128,11 @@ def markdown(table: pd.DataFrame, provenance: str, options: Options, said: str) 
     return "\n".join(lines)
 
 
-def gather(out: Path, trials: list[Trial], name: str) -> pd.DataFrame:
+def gather(folder: RunFolder, trials: list[Trial], name: str) -> pd.DataFrame:
     """Read one CSV of every trial into one table; names stay text, also `0`, `001` and `None`."""
     frames = []
     for trial in trials:
-        path = out / "trials" / trial.name / name
+        path = folder.trial(trial.name).table(name)
         numbers = [c for c in pd.read_csv(path, nrows=0).columns if c not in TEXT]
         frames.append(pd.read_csv(
             path, dtype=dict.fromkeys(TEXT, str), keep_default_na=False,
@@ -141,19 +142,19 @@ def gather(out: Path, trials: list[Trial], name: str) -> pd.DataFrame:
 
 
 def write_tables(
-    out: Path, trials: list[Trial], results: list[dict[str, Any]], classes: list[str],
-    provenance: str, options: Options, said: str,
+    trials: list[Trial], results: list[dict[str, Any]], cohort: Cohort, options: Options, said: str
 ) -> dict[str, pd.DataFrame]:  # fmt: skip
     """Write results.csv, predictions.csv, instances.csv, table1.csv, table1.md and paired.csv."""
+    folder = options.folder
     frame = pd.DataFrame(results).drop(columns="key", errors="ignore")
     leading = ["run", "fold", "pooling", "topology", *METRICS]
     frame = frame[[*leading, *(c for c in sorted(frame.columns) if c not in leading)]]
-    predictions = gather(out, trials, "predictions.csv")
+    predictions = gather(folder, trials, "predictions")
     tables = {"results": frame, "predictions": predictions, "table1": table1(frame)}
     if options.instances:
-        tables["instances"] = gather(out, trials, "instances.csv")
-    tables["paired"] = paired(frame, predictions, classes)
+        tables["instances"] = gather(folder, trials, "instances")
+    tables["paired"] = paired(frame, predictions, list(cohort.classes))
     for name, table in tables.items():
-        write_whole(out / f"{name}.csv", table.to_csv(index=False))
-    write_whole(out / "table1.md", markdown(tables["table1"], provenance, options, said))
+        write_whole(folder.table(name), table.to_csv(index=False))
+    write_whole(folder.markdown, markdown(tables["table1"], cohort.provenance, options, said))
     return tables

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -24,7 +23,9 @@ from mil_rbc.data.store import load_cohort
 from mil_rbc.errors import RunError
 from mil_rbc.files import read_json
 from mil_rbc.options import Options
-from mil_rbc.training.loop import Training, finished
+from mil_rbc.run_folder import TrialFolder
+from mil_rbc.training.loop import Training
+from mil_rbc.training.resume import finished
 from mil_rbc.training.trial import Trial
 
 
@@ -33,7 +34,6 @@ def run_trial(
     number: int,
     split: Split,
     options: Options,
-    cohort_file: Path,
     *,
     in_worker: bool = False,
 ) -> dict[str, Any]:
@@ -44,14 +44,13 @@ def run_trial(
         number: its place in the grid; spreads trials over several GPUs.
         split: indices of training and test bags.
         options: of the run.
-        cohort_file: the cohort, as `store.save_cohort` wrote it.
         in_worker: this process belongs to a run in another one, and ends with it.
     """
     torch.set_num_threads(options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1))
-    cohort = load_cohort(cohort_file)
-    folder = options.out / "trials" / trial.name
+    cohort = load_cohort(options.folder.cohort)
+    folder = options.folder.trial(trial.name)
     if finished(trial, cohort, split, options, folder):
-        result: dict[str, Any] = read_json(folder / "result.json")
+        result: dict[str, Any] = read_json(folder.result)
         return result
     fabric = make_fabric(options, number, folder)
     fabric.launch()
@@ -59,7 +58,7 @@ def run_trial(
     return training.finish(training.fit())
 
 
-def make_fabric(options: Options, number: int, folder: Path) -> Fabric:
+def make_fabric(options: Options, number: int, folder: TrialFolder) -> Fabric:
     """Make the Fabric of one trial: device, precision, strategy and logger.
 
     Fabric, Lightning's engine without its trainer, leaves the loop to us: the order of bags, the
@@ -87,19 +86,19 @@ def make_fabric(options: Options, number: int, folder: Path) -> Fabric:
         ) from error
 
 
-def _loggers(options: Options, folder: Path) -> list[Logger]:
+def _loggers(options: Options, folder: TrialFolder) -> list[Logger]:
     if options.logger == "none":
         return []
     kind = CSVLogger if options.logger == "csv" else TensorBoardLogger
-    return [kind(root_dir=folder, name="logs", version="")]
+    return [kind(root_dir=folder.path, name="logs", version="")]
 
 
 def run_trials(
-    trials: list[Trial], splits: list[list[Split]], options: Options, cohort_file: Path
+    trials: list[Trial], splits: list[list[Split]], options: Options
 ) -> list[dict[str, Any]]:
     """Train all trials that are not finished, `options.jobs` at a time; results in grid order."""
     calls = [
-        (trial, number, splits[trial.run][trial.fold], options, cohort_file)
+        (trial, number, splits[trial.run][trial.fold], options)
         for number, trial in enumerate(trials)
     ]
     results: dict[str, dict[str, Any]] = {}
@@ -154,9 +153,9 @@ class Progress:
     """One line on stderr: trials done, epochs done over all trials, time left."""
 
     def __init__(self, trials: list[Trial], options: Options) -> None:
-        self.folder, self.epochs = options.out / "trials", options.epochs
+        self.folder, self.epochs = options.folder, options.epochs
         self.names = {t.name for t in trials}
-        self.complete = {n for n in self.names if (self.folder / n / "result.json").exists()}
+        self.complete = {n for n in self.names if self.folder.trial(n).result.exists()}
         self.start, self.before = time.monotonic(), self._epochs_done()
         self.live, self.stop = sys.stderr.isatty(), threading.Event()
         self.silent = int(os.environ.get("LOCAL_RANK", "0")) > 0  # one process speaks for all
@@ -189,7 +188,7 @@ class Progress:
         running = 0
         for name in self.names - self.complete:
             try:
-                running += int((self.folder / name / ".epoch").read_text() or 0)
+                running += int(self.folder.trial(name).epoch.read_text() or 0)
             except (OSError, ValueError):
                 continue
         return len(self.complete) * self.epochs + running

@@ -69,7 +69,7 @@ def make_training(vectors: Cohort, options: Options) -> Make:
         changed = dataclasses.replace(options, **changes)
         trial = Trial(pooling, topology, fold, run)
         split = deal_runs(cohort, changed)[run][fold]
-        folder = changed.out / "trials" / trial.name
+        folder = changed.folder.trial(trial.name)
         fabric = make_fabric(changed, 0, folder)
         fabric.launch()
         return Training(trial, cohort, split, changed, folder, fabric)

@@ -11,9 +11,9 @@ HOUSE = Path(mil_rbc.__file__).parent
 
 # From the ground up: a room imports from the floors below its own only.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("", "errors"),
-    ("files", "registry"),
-    ("cli",),
+    ("_extra", "errors"),
+    ("", "files", "registry"),
+    ("__main__", "cli", "run_folder"),
     ("data", "smears"),
     ("detect",),
     ("cohort", "model"),

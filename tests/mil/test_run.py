@@ -24,6 +24,7 @@ from mil_rbc.files import load_checkpoint, read_json
 from mil_rbc.options import Options, parse
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import main
+from mil_rbc.run_folder import Record, RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -157,9 +158,10 @@ def test_the_time_of_a_killed_run_counts(tmp_path: Path) -> None:
     sign.parent.mkdir(parents=True)
     sign.write_bytes(b"")
     os.utime(sign, (1060.0, 1060.0))
-    assert module._seconds_before(tmp_path, {"started": 1000.0, "seconds_before": 5.0}) == 65.0
-    assert module._seconds_before(tmp_path, {"seconds": 7.0}) == 7.0
-    assert module._seconds_before(tmp_path, {}) == 0.0
+    folder = RunFolder(tmp_path)
+    assert folder.seconds(Record(started=1000.0, seconds_before=5.0)) == 65.0
+    assert folder.seconds(Record(seconds=7.0)) == 7.0
+    assert folder.seconds(Record()) == 0.0
 
 
 def test_fewer_variants_later_leave_the_finished_ones_in_the_tables(

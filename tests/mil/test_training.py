@@ -19,7 +19,8 @@ from mil_rbc.model.objective import BagData, Objective
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.model.topology import Regularizer, input_space, points_of, resolve_space
 from mil_rbc.options import Options
-from mil_rbc.training.loop import State, Training, finished
+from mil_rbc.training.loop import Training
+from mil_rbc.training.resume import State, finished
 from mil_rbc.training.trial import Trial, deal_runs, fingerprint, grid
 from tests.mil.conftest import Make
 
@@ -41,7 +42,7 @@ def interrupt(training: Training, after: int) -> None:
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:
-    return load_checkpoint(training.folder / "checkpoint.pt")["model"]  # type: ignore[no-any-return]
+    return load_checkpoint(training.folder.checkpoint)["model"]  # type: ignore[no-any-return]
 
 
 def test_every_fold_and_run_has_its_own_seed() -> None:
@@ -127,9 +128,9 @@ def test_a_resumed_trial_ends_with_the_same_bits(
     timing = {"seconds", "epoch_seconds"}
     same = {k for k in expected if k not in timing and expected[k] == expected[k]}
     assert {k: found[k] for k in same} == {k: expected[k] for k in same}
-    tables = [pd.read_csv(t.folder / "metrics.csv") for t in (whole, resumed)]
+    tables = [pd.read_csv(t.folder.table("metrics")) for t in (whole, resumed)]
     pd.testing.assert_frame_equal(*(t.drop(columns="seconds") for t in tables))
-    assert not (resumed.folder / "resume.pt").exists()
+    assert not (resumed.folder.resume).exists()
 
 
 def test_epochs_before_the_interruption_are_not_trained_again(make_training: Make) -> None:
@@ -229,7 +230,7 @@ def test_standardisation_is_of_the_training_fold(make_training: Make) -> None:
 def test_image_space_is_measured_once_and_kept(
     make_training: Make, monkeypatch: pytest.MonkeyPatch, rendered: Cohort
 ) -> None:
-    import mil_rbc.training.loop as module
+    import mil_rbc.training.material as module
 
     monkeypatch.setattr(module, "_SPACES", {})
     make_training("average", "on", cohort=rendered, cohort_seed=0)
@@ -286,8 +287,8 @@ def test_anomaly_pooling_without_a_control_class_is_an_error(
 def test_the_checkpoint_predicts_what_the_trial_wrote(make_training: Make) -> None:
     training = make_training("anomaly", "on")
     training.finish(training.fit())
-    model, _ = load_model(training.folder / "checkpoint.pt")
-    table = pd.read_csv(training.folder / "predictions.csv").set_index("bag")
+    model, _ = load_model(training.folder.checkpoint)
+    table = pd.read_csv(training.folder.table("predictions")).set_index("bag")
     for i in training.test:
         bag = training.cohort.bags[i]
         with torch.no_grad():
@@ -299,15 +300,15 @@ def test_the_checkpoint_predicts_what_the_trial_wrote(make_training: Make) -> No
 def test_precision_and_logger_are_lightnings(make_training: Make) -> None:
     training = make_training("anomaly", "on", precision="bf16-mixed", logger="csv", epochs=2)
     training.finish(training.fit())
-    assert read_json(training.folder / "result.json")["epochs"] == 2
-    logged = list(training.folder.glob("logs/**/metrics.csv"))
+    assert read_json(training.folder.result)["epochs"] == 2
+    logged = list(training.folder.path.glob("logs/**/metrics.csv"))
     assert logged
 
 
 def test_a_half_trained_trial_of_another_version_is_refused(make_training: Make) -> None:
     training = make_training("max", "off")
     training._save(State(epoch=1, history=[training._epoch(0)]))
-    path = training.folder / "resume.pt"
+    path = training.folder.resume
     stored = torch.load(path, weights_only=True)
     torch.save({**stored, "version": "9.9.9"}, path)
     with pytest.raises(RunError, match=r"written by mil_rbc 9\.9\.9"):
@@ -320,7 +321,7 @@ def test_the_final_gaussian_is_fitted_on_the_weights_that_are_tested(make_traini
         training = make_training("anomaly", "off", protocol="nested", gaussian_at_test=when)
         training.fit()
         fits.append(training.objective.model.pooling.control.state_dict())
-        shutil.rmtree(training.folder, ignore_errors=True)
+        shutil.rmtree(training.folder.path, ignore_errors=True)
     assert any(
         not torch.equal(a, b) for a, b in zip(fits[0].values(), fits[1].values(), strict=True)
     )

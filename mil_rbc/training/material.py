@@ -1,0 +1,95 @@
+"""What a trial is trained on: its bags on the device, their image spaces, and the objective."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mil_rbc.data.bags import Cohort
+from mil_rbc.data.folds import Index
+from mil_rbc.model.encoders import Standardize
+from mil_rbc.model.mil import Architecture, MILModel, to_unit
+from mil_rbc.model.objective import BagData, Objective
+from mil_rbc.model.topology import InputSpace, Regularizer, input_space, points_of, resolve_space
+from mil_rbc.options import Options
+from mil_rbc.training.trial import Trial
+
+_ON_DEVICE = 4 << 30  # bytes of instances up to which a cohort is kept on the device
+_SPACES: dict[tuple[str, int, str, str], InputSpace] = {}
+
+
+class Material:
+    """The bags of a cohort as training sees them, by index.
+
+    Args:
+        cohort: the bags.
+        train: those that a standardisation is measured on.
+        others: further bags that will be asked for.
+        options: of the run.
+        device: where training happens.
+        standardize: fitted here on the training bags, where the kind of instance asks for it.
+    """
+
+    def __init__(
+        self, cohort: Cohort, train: Index, others: Index, options: Options, device: torch.device,
+        standardize: Standardize,
+    ) -> None:  # fmt: skip
+        self.cohort, self.options, self.device = cohort, options, device
+        self.space = resolve_space(options.space, cohort.kind)
+        self.standardize = standardize
+        inputs = {int(i): self._instances(i) for i in [*train, *others]}
+        if cohort.kind != "vector" or cohort.standardize:
+            standardize.fit(to_unit(inputs[int(i)]) for i in train)
+        on_device = sum(x.nbytes for x in inputs.values()) < _ON_DEVICE
+        self.bags: dict[int, BagData] = {}
+        for i, instances in inputs.items():
+            label = torch.tensor(cohort.bags[i].label)
+            bag = BagData(instances, label, self._measure(i, instances))
+            self.bags[i] = _move(bag, device) if on_device else bag
+
+    def __getitem__(self, index: int) -> BagData:
+        """A bag on the device."""
+        return _move(self.bags[int(index)], self.device)
+
+    def _instances(self, index: int) -> Tensor:
+        instances = np.ascontiguousarray(self.cohort.bags[index].instances)
+        if not instances.flags.writeable:  # a memory map; torch would warn
+            instances = instances.copy()
+        return torch.from_numpy(instances)
+
+    def _measure(self, index: int, instances: Tensor) -> InputSpace:
+        """Image space of a bag, kept for the next trial of this process unless the fold decides."""
+        kind, scale = self.cohort.kind, self.options.scale
+        key = (self.cohort.data_hash(), index, self.space, scale)
+        if key not in _SPACES:
+            points = points_of(instances, kind, self.space, self.standardize).to(self.device)
+            measured = input_space(points, scale).to(torch.device("cpu"))
+            if kind == "vector":
+                return measured
+            _SPACES[key] = measured
+        return _SPACES[key]
+
+
+def make_objective(trial: Trial, cohort: Cohort, train: Index, options: Options) -> Objective:
+    """The model of a trial from its initial weights, and its loss."""
+    architecture = Architecture(
+        kind=cohort.kind,
+        features=cohort.bags[0].instances.shape[1] if cohort.kind == "vector" else 0,
+        classes=cohort.classes, pooling=trial.pooling, latent=options.latent,
+        input_size=options.input_size, anomaly=options.anomaly, components=options.components,
+        activation=options.activation,
+    )  # fmt: skip
+    regularizer = Regularizer(options.convention) if trial.topology == "on" else None
+    weights = None
+    if options.class_weights == "balanced":
+        counts = np.bincount(cohort.labels[train], minlength=len(cohort.classes))
+        weights = torch.tensor(len(train) / np.maximum(counts, 1) / len(counts)).float()
+    return Objective(MILModel(architecture), regularizer, options.lam, weights)
+
+
+def _move(bag: BagData, device: torch.device) -> BagData:
+    if bag.instances.device == device and bag.label.device == device:
+        return bag
+    space: InputSpace | None = None if bag.space is None else bag.space.to(device)
+    return BagData(bag.instances.to(device), bag.label.to(device), space)
