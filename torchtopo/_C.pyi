@@ -144,3 +144,19 @@ def cuda_pair_distances(
     m: int,
     out: int,
 ) -> None: ...
+def cuda_pair_pulls_workspace(bags: int, m: int) -> int: ...
+def cuda_pair_pulls(
+    device: int,
+    stream: int,
+    points: int,
+    dtype: int,
+    metric: int,
+    bags: int,
+    n: int,
+    d: int,
+    pairs: int,
+    m: int,
+    by: int,
+    gradient: int,
+    workspace: int,
+) -> None: ...
