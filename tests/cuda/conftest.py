@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -42,6 +43,22 @@ def path(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
         pytest.skip("one path on the CPU")
     with context:
         yield request.param
+
+
+@pytest.fixture(autouse=True)
+def _context_survives() -> Iterator[None]:
+    """A fault on the device fails its own test, and ends the run: nothing after it could pass."""
+    yield
+    if not torch.cuda.is_initialized():
+        return
+    try:
+        torch.cuda.synchronize()
+    except Exception as error:
+        sys.stderr.write(
+            f"\nthe CUDA context is lost ({error}); the tests after this did not run\n"
+        )
+        sys.stderr.flush()
+        os._exit(3)
 
 
 @pytest.fixture

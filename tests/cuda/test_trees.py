@@ -207,6 +207,38 @@ def test_the_same_every_time(device: torch.device, path: str) -> None:
         assert torch.equal(torchtopo.minimum_spanning_tree(matrices).edges, edges)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "n", "d"),
+    [(torch.float64, 1024, 0), (torch.float32, 1024, 0), (torch.float64, 2048, 8),
+     (torch.float32, 2048, 8), (torch.float32, 1024, 32), (torch.float32, 512, 64)],
+)  # fmt: skip
+def test_one_block_at_its_limits(device: torch.device, dtype: torch.dtype, n: int, d: int) -> None:
+    """Where a block takes more than 48 KB of shared memory, or all of its registers."""
+    from torchtopo import _cuda
+
+    with _cuda.path("one_block"):
+        if d == 0:
+            matrices = grid(2, n, n, high=1000, dtype=dtype)
+            found = torchtopo.minimum_spanning_tree(matrices.to(device)).edges
+            expected = torchtopo.minimum_spanning_tree(matrices).edges
+        else:
+            clouds = grid(2, n, d, high=9, dtype=dtype)
+            found = torchtopo.vietoris_rips_pairs(clouds.to(device))
+            expected = torchtopo.vietoris_rips_pairs(clouds)
+    assert torch.equal(found.cpu(), expected)
+
+
+@pytest.mark.parametrize("n", [300, 2100])
+def test_zero_vectors_under_cosine(device: torch.device, path: str, n: int) -> None:
+    if path == "one_block" and n > 2048:
+        pytest.skip("more than a block holds")
+    axes = torch.cat((torch.eye(6), -torch.eye(6)))
+    cloud = axes[torch.randint(0, 12, (n,))] * 3
+    cloud[::7] = 0
+    found = torchtopo.vietoris_rips_pairs(cloud.to(device), metric="cosine")
+    assert torch.equal(found.cpu(), torchtopo.vietoris_rips_pairs(cloud, metric="cosine"))
+
+
 def test_a_bag_too_large_for_the_path_is_an_error(gpu: torch.device) -> None:
     from torchtopo import _cuda
 
