@@ -17,7 +17,8 @@
 #include "kd_order.hpp"
 #include "kernels.hpp"
 
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && \
+    !defined(TORCHTOPO_ONLY_BASELINE)
 #define TORCHTOPO_X86 1
 #endif
 

@@ -19,16 +19,24 @@ void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
   for (int v = n; v < blocks * W; ++v) frontier[v / W].erase(v % W);
   unsigned char* in_tree = scratch.take<unsigned char>(std::size_t(n));
   std::fill_n(in_tree, n, 0);
-  // The last row ends where the matrix ends: the one row that is not followed by readable memory.
-  Real* last = scratch.take<Real>(std::size_t(blocks) * W);
-  std::copy_n(rows + std::size_t(n - 1) * stride, n, last);
-  std::fill(last + n, last + std::size_t(blocks) * W, Real(0));
+  // Rows are read in whole vectors. The last rows, whose vectors would reach beyond the matrix's end,
+  // are copied: one, or more where rows are shorter than a vector.
+  const std::size_t padded = std::size_t(blocks) * W, beyond = padded - std::size_t(n);
+  const int copied = int(std::min((beyond + stride - 1) / stride, std::size_t(n)));
+  Real* last = scratch.take<Real>(std::size_t(copied) * padded);
+  for (int c = 0; c < copied; ++c) {
+    Real* copy = last + std::size_t(c) * padded;
+    std::copy_n(rows + std::size_t(n - copied + c) * stride, n, copy);
+    std::fill(copy + n, copy + padded, Real(0));
+  }
 
   const auto first = count_up<Vertex, W>(0), next = broadcast<Vertex, W>(W);
   int newest = 0;
   for (int k = 0; k < n - 1; ++k) {
     in_tree[newest] = 1;
-    const Real* row = newest == n - 1 ? last : rows + std::size_t(newest) * stride;
+    const int from_last = newest - (n - copied);
+    const Real* row = from_last < 0 ? rows + std::size_t(newest) * stride
+                                    : last + std::size_t(from_last) * padded;
     const auto v = broadcast<Vertex, W>(Vertex(newest));
     Lanes best = Lanes::absent();
     const auto meet = [&](auto side, int b, Vertices u) {
