@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 import torchtopo
+from torchtopo import _reference as ref
 
 METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
 CONVENTIONS = ("paper", "topoae", "mil", "torch_topological")
@@ -162,3 +165,49 @@ def test_nan_reaches_the_loss_and_its_gradient(convention):
     losses.sum().backward()
     assert bool(z.grad[0].isnan().any())
     assert bool(z.grad[1].isfinite().all())
+
+
+OVERFLOWING = {
+    "squares": ([[INF, 0.0], [1e25, 0.0], [2e25, 0.0], [4e25, 0.0]], torch.float32),
+    "squares, NaN": ([[INF, 0.0], [1e25, 0.0], [NAN, 0.0], [4e25, 0.0]], torch.float32),
+    "every length": ([[-INF, 0.0], [3e38, 0.0], [-3e38, 0.0], [2e38, 3e38]], torch.float32),
+    "a few": ([[INF, 0.0], [3e38, 0.0], [-3e38, 0.0], [2.9e38, 0.0], [0.0, 1.0]], torch.float32),
+    "one in float64": ([[1.7e308, -1.7e308], [0.0, 0.0], [1e308, 0.0]], torch.float64),
+    "squares in float64": ([[0.0, INF], [1e200, 0.0], [3e200, 0.0], [0.0, 1.0]], torch.float64),
+}
+
+
+def textbook(points, metric):
+    """Generators by Kruskal; Python's `hypot` squares nothing out of range, the reference does."""
+    if points.dtype == torch.float32 or metric != "euclidean":
+        return ref.vietoris_rips_generators(points, metric=metric)
+    differences = (points.unsqueeze(1) - points.unsqueeze(0)).tolist()
+    lengths = [[NAN if any(map(math.isnan, d)) else math.hypot(*d) for d in r] for r in differences]
+    return ref.vietoris_rips_generators(
+        torch.tensor(lengths, dtype=torch.float64), metric="precomputed"
+    )
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+@pytest.mark.parametrize("copies", [1, 50])
+@pytest.mark.parametrize("name", OVERFLOWING)
+def test_an_edge_that_overflows_hides_no_finite_one(name, copies, metric):
+    rows, dtype = OVERFLOWING[name]
+    points = torch.tensor(rows, dtype=dtype).repeat(copies, 1)
+    found = torchtopo.vietoris_rips_generators(points, metric=metric)
+    assert torch.equal(found, textbook(points, metric))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", range(20))
+def test_edges_are_those_of_kruskal_up_to_overflow(seed, dtype):
+    draw = torch.Generator().manual_seed(seed)
+    most = torch.finfo(dtype).max
+    scales = torch.tensor([1.0, most**0.5, most / 8, most, INF, NAN], dtype=dtype)
+    kinds = torch.randint(0, 40, (12, 3), generator=draw).clamp(max=scales.numel() - 1)
+    kinds = torch.where(torch.rand(12, 3, generator=draw) < 0.9, kinds % 4, kinds)
+    signs = torch.randint(0, 2, (12, 3), generator=draw) * 2 - 1
+    points = scales[kinds] * signs
+    for metric in ("euclidean", "manhattan", "chebyshev"):
+        found = torchtopo.vietoris_rips_generators(points, metric=metric)
+        assert torch.equal(found, textbook(points, metric))

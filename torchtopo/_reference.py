@@ -6,6 +6,7 @@ full distance matrix. Slow, and independent of the kernels.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -35,14 +36,18 @@ def distance_matrix(points: Tensor, metric: str = "euclidean") -> Tensor:
     return matrix
 
 
-def kruskal(distances: Tensor) -> tuple[list[tuple[int, int]], list[int]]:
-    """Edges of the tree of one matrix in the order (weight, i, j), and the vertex each kills."""
+def kruskal(
+    distances: Tensor, among: list[tuple[int, int]] | None = None
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Edges of the tree of one matrix in the order (weight, i, j), and the vertex each kills.
+
+    All edges are looked at, or those `among` which the tree is known to be.
+    """
     n = distances.shape[0]
     rows = distances.tolist()
     order = sorted(
         (math.isnan(rows[i][j]), 0.0 if math.isnan(rows[i][j]) else rows[i][j], i, j)
-        for i in range(n)
-        for j in range(i + 1, n)
+        for i, j in (itertools.combinations(range(n), 2) if among is None else among)
     )
     eldest = list(range(n))  # of each vertex, a step towards the eldest of its component
 
@@ -77,8 +82,13 @@ def vietoris_rips_generators(
     bag = points[:n, :n] if metric == "precomputed" else points[:n]
     weights = distance_matrix(bag.detach(), metric)
     if metric != "precomputed" and points.dtype != torch.float64:
-        weights = weights.float()  # the kernels' order is that of lengths rounded to the dtype
-    edges, dying = kruskal(weights)
+        # The order is that of lengths as they are returned, rounded to float32. Those that overflow
+        # it are all returned as infinity; which of them are in the tree float64 decides.
+        exact, weights = weights, weights.float()
+        edges, _ = kruskal(torch.where(weights.isinf(), exact, weights.double()))
+        edges, dying = kruskal(weights, edges)
+    else:
+        edges, dying = kruskal(weights)
     rows = [(v, i, j) for v, (i, j) in zip(dying, edges, strict=True)]
     rows += [(-1, -1, -1)] * (len(points) - n)
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 3)

@@ -69,23 +69,43 @@ constexpr double least_length() {
   return std::numeric_limits<Real>::digits < 30 ? 1e-15 : 1e-145;
 }
 
-// Replaces the kernel's weights by lengths measured in double; true if the kernel's arithmetic was
-// out of its range. It suffices to look at the tree: its smallest edge is the smallest of all, and
-// an edge that overflowed can have kept out of the tree only edges larger than all of the tree's.
+// Whether a length between points at finite coordinates may exceed what Kernel can hold: twice the
+// largest coordinate bounds a difference, and half the range leaves room for rounding.
+template <class Kernel, class Real>
+bool may_overflow(const Real* points, int n, int d, Metric metric) {
+  double largest = 0;
+  for (const Real* x = points; x < points + std::size_t(n) * std::size_t(d); ++x)
+    if (std::isfinite(*x)) largest = std::max(largest, std::fabs(double(*x)));
+  const double difference = 2 * largest;
+  const double sum = d * (metric == Metric::euclidean ? difference * difference : difference);
+  return !(sum < double(std::numeric_limits<Kernel>::max()) / 2);
+}
+
+// Replaces the kernel's weights by lengths measured in double; true if the kernel's arithmetic may
+// have left its range where it mattered. It suffices to look at the tree:
+//
+// An edge that overflowed is longer than all that did not, so Prim takes one only where no other
+// edge leaves a component. A tree without infinite weights therefore owes nothing to any. In a tree
+// with one, it stands for all edges across that gap, which the kernel cannot tell apart: it may be
+// infinite in truth and have won by its endpoints over one that is not. So then all are trusted
+// only if no two points at finite coordinates can be so far apart. NaN comes from NaN or from
+// infinite coordinates, in any arithmetic alike.
+//
+// An edge whose square lost digits joins points that the tree joins by edges no longer in the
+// kernel's eyes: they too lost digits, or are between equal points, which cannot be all of them.
 template <class Real, class Kernel>
-bool measure(const Real* points, int d, Metric metric, const Edge<Kernel>* found, int count,
+bool measure(const Real* points, int n, int d, Metric metric, const Edge<Kernel>* found,
              Edge<Real>* tree) {
   const bool squared = metric == Metric::euclidean;
-  bool out_of_range = false;
-  for (int k = 0; k < count; ++k) {
+  bool infinite = false, lost_digits = false;
+  for (int k = 0; k < n - 1; ++k) {
     const Endpoints ends = found[k].ends;
     const double exact = length(points, d, ends, metric);
-    const bool finite = exact <= std::numeric_limits<double>::max();
-    const bool overflowed = found[k].weight >= Order<Kernel>::infinity && finite;
-    out_of_range |= overflowed || (squared && exact > 0 && exact < least_length<Kernel>());
+    infinite |= found[k].weight == Order<Kernel>::infinity;
+    lost_digits |= squared && exact > 0 && exact < least_length<Kernel>();
     tree[k] = {key_of<Real>(Real(exact)), ends};
   }
-  return out_of_range;
+  return lost_digits || (infinite && may_overflow<Kernel>(points, n, d, metric));
 }
 
 // The unit vectors of the points, whose squared distances are twice the cosine distances; false if
@@ -111,7 +131,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
   const int count = n - 1;
   if (metric != Metric::cosine) {
     smallest_edges(points, n, d, metric, scratch, tree);
-    if (!measure(points, d, metric, tree, count, tree)) return sort_edges(tree, count, scratch);
+    if (!measure(points, n, d, metric, tree, tree)) return sort_edges(tree, count, scratch);
   }
   Edge<double>* found = scratch.take<Edge<double>>(std::size_t(n));
   double* wide = scratch.take<double>(std::size_t(n) * std::size_t(d));
@@ -120,13 +140,13 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
                           : (std::copy_n(points, std::size_t(n) * std::size_t(d), wide), true);
   if (usable && (metric == Metric::cosine || std::is_same_v<Real, float>)) {
     smallest_edges(wide, n, d, metric, scratch, found);
-    if (!measure(points, d, metric, found, count, tree)) return sort_edges(tree, count, scratch);
+    if (!measure(points, n, d, metric, found, tree)) return sort_edges(tree, count, scratch);
   }
   const auto weight = [=](int i, int j) {
     return length(points, d, endpoints(std::uint32_t(i), std::uint32_t(j)), metric);
   };
   prim_textbook<double>(n, weight, scratch, found);
-  measure(points, d, metric, found, count, tree);
+  measure(points, n, d, metric, found, tree);
   sort_edges(tree, count, scratch);
 }
 
@@ -185,7 +205,7 @@ Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric m
   if (n > 1 && metric != Metric::cosine && path_of(n, d) == Path::tiled) {
     const Farthest<Real> found = instruction_set().kernels<Real>().prim_tiled_and_farthest(
         points, n, d, metric, scratch, tree);
-    const bool out_of_range = measure(points, d, metric, tree, n - 1, tree);
+    const bool out_of_range = measure(points, n, d, metric, tree, tree);
     if (!out_of_range && trustworthy(found, points, d, metric)) {
       sort_edges(tree, n - 1, scratch);
       return found.ends;

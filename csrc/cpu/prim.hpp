@@ -19,8 +19,8 @@ void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
   for (int v = n; v < blocks * W; ++v) frontier[v / W].erase(v % W);
   unsigned char* in_tree = scratch.take<unsigned char>(std::size_t(n));
   std::fill_n(in_tree, n, 0);
-  // Rows are read in whole vectors. The last rows, whose vectors would reach beyond the matrix's end,
-  // are copied: one, or more where rows are shorter than a vector.
+  // Rows are read in whole vectors. The last rows, whose vectors would reach beyond the matrix's
+  // end, are copied: one, or more where rows are shorter than a vector.
   const std::size_t padded = std::size_t(blocks) * W, beyond = padded - std::size_t(n);
   const int copied = int(std::min((beyond + stride - 1) / stride, std::size_t(n)));
   Real* last = scratch.take<Real>(std::size_t(copied) * padded);
