@@ -64,3 +64,27 @@ def test_padded_and_packed_agree(metric):
     packed = diameter_packed(points, cu_seqlens, metric)
     start = cu_seqlens[:-1].long().unsqueeze(-1)
     assert torch.equal(torch.where(packed < 0, packed, packed - start), found)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+@pytest.mark.parametrize("n", [5, 70])
+def test_squares_that_underflow_or_overflow(dtype, metric, n):
+    # Powers of two change no digit, so the pair is that of the integers.
+    points = torch.randint(-20, 20, (n, 3)).to(dtype)
+    expected = farthest(points, metric)
+    for exponent in (-90, 90) if dtype == torch.float32 else (-700, -1000, 700):
+        scaled = points * 2.0**exponent
+        assert diameter(scaled, metric, None).tolist() == expected
+        with_infinity = torch.cat((scaled, torch.full((1, 3), torch.inf, dtype=dtype)))
+        assert diameter(with_infinity, metric, None).tolist() == expected
+    assert diameter(torch.full((n, 3), 1e-30, dtype=dtype), metric, None).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("convention", ["topoae", "torch_topological"])
+def test_losses_of_a_tiny_cloud_are_those_of_a_large_one(convention):
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [5.0, 0.0], [5.0, 12.0]])
+    z = torch.rand(4, 2)
+    expected = torchtopo.signature_loss(x, z, convention=convention)
+    tiny = torchtopo.signature_loss(x * 2.0**-90, z, convention=convention)
+    torch.testing.assert_close(tiny, expected)

@@ -121,6 +121,18 @@ bool normalise(const Real* points, int n, int d, double* unit) {
   return true;
 }
 
+// The points as the kernels of double take them, unit vectors for the cosine; null if these would
+// find no more than those of Real.
+template <class Real>
+const double* in_double(const Real* points, int n, int d, Metric metric, Scratch& scratch) {
+  if (metric != Metric::cosine && std::is_same_v<Real, double>) return nullptr;
+  const std::size_t all = std::size_t(n) * std::size_t(d);
+  double* wide = scratch.take<double>(all);
+  if (metric == Metric::cosine) return normalise(points, n, d, wide) ? wide : nullptr;
+  std::copy_n(points, all, wide);
+  return wide;
+}
+
 // The tree of points. Edges come back sorted by their lengths, measured in double and rounded.
 //
 // Every attempt but the last is checked: float32 arithmetic gives way to double where squares leave
@@ -134,11 +146,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
     if (!measure(points, n, d, metric, tree, tree)) return sort_edges(tree, count, scratch);
   }
   Edge<double>* found = scratch.take<Edge<double>>(std::size_t(n));
-  double* wide = scratch.take<double>(std::size_t(n) * std::size_t(d));
-  const bool usable = metric == Metric::cosine
-                          ? normalise(points, n, d, wide)
-                          : (std::copy_n(points, std::size_t(n) * std::size_t(d), wide), true);
-  if (usable && (metric == Metric::cosine || std::is_same_v<Real, float>)) {
+  if (const double* wide = in_double(points, n, d, metric, scratch)) {
     smallest_edges(wide, n, d, metric, scratch, found);
     if (!measure(points, n, d, metric, found, tree)) return sort_edges(tree, count, scratch);
   }
@@ -164,31 +172,40 @@ Endpoints farthest_of_matrix(const Real* distances, std::size_t stride, int n) {
   return best.ends;
 }
 
-// Whether the kernel's arithmetic found the farthest pair: no distance left its range.
 template <class Real>
-bool trustworthy(const Farthest<Real>& found, const Real* points, int d, Metric metric) {
-  if (found.infinite || metric == Metric::cosine) return false;
-  if (found.key == 0) return true;
-  return length(points, d, found.ends, metric) > least_length<Real>();
+bool all_equal(const Real* points, int n, int d) {
+  const std::size_t row = std::size_t(d);
+  for (int i = 1; i < n; ++i)
+    if (!std::equal(points, points + row, points + std::size_t(i) * row)) return false;
+  return true;
 }
 
-// The same for points; where the kernel's arithmetic may have left its range, pair by pair.
+// Whether the kernel's arithmetic found the farthest pair: no distance that matters left its range.
+template <class Kernel, class Real>
+bool trustworthy(const Farthest<Kernel>& found, const Real* points, int n, int d, Metric metric) {
+  if (found.infinite && may_overflow<Kernel>(points, n, d, metric)) return false;
+  if (found.ends == ~Endpoints(0) || metric != Metric::euclidean) return true;
+  // Where every square is 0, each may have underflowed.
+  if (found.key == 0) return all_equal(points, n, d);
+  return !(length(points, d, found.ends, metric) < least_length<Kernel>());
+}
+
+// The same for points; like the tree, in the kernel's arithmetic where it keeps its range, else in
+// double, else pair by pair.
 template <class Real>
 Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch) {
   if (n < 2) return ~Endpoints(0);
-  Farthest<double> best;
-  if (metric == Metric::cosine) {
-    double* unit = scratch.take<double>(std::size_t(n) * std::size_t(d));
-    if (normalise(points, n, d, unit)) {
-      best = instruction_set().for_double.farthest(unit, n, d, Metric::euclidean, scratch);
-      return best.ends;
-    }
-  } else {
+  if (metric != Metric::cosine) {
     const Farthest<Real> found =
         instruction_set().kernels<Real>().farthest(points, n, d, metric, scratch);
-    if (trustworthy(found, points, d, metric)) return found.ends;
+    if (trustworthy(found, points, n, d, metric)) return found.ends;
   }
-  best = {};
+  if (const double* wide = in_double(points, n, d, metric, scratch)) {
+    const Farthest<double> found =
+        instruction_set().for_double.farthest(wide, n, d, metric, scratch);
+    if (metric == Metric::cosine || trustworthy(found, points, n, d, metric)) return found.ends;
+  }
+  Farthest<double> best;
   for (int i = 0; i < n; ++i)
     for (int j = i + 1; j < n; ++j) {
       const Endpoints ends = endpoints(std::uint32_t(i), std::uint32_t(j));
@@ -206,7 +223,7 @@ Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric m
     const Farthest<Real> found = instruction_set().kernels<Real>().prim_tiled_and_farthest(
         points, n, d, metric, scratch, tree);
     const bool out_of_range = measure(points, n, d, metric, tree, tree);
-    if (!out_of_range && trustworthy(found, points, d, metric)) {
+    if (!out_of_range && trustworthy(found, points, n, d, metric)) {
       sort_edges(tree, n - 1, scratch);
       return found.ends;
     }
