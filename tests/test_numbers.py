@@ -133,3 +133,13 @@ def test_cosine_in_float64_near_overflow_and_underflow(scale):
     # A subnormal number has few digits.
     rtol = 1e-2 if scale < 1e-307 else 1e-12
     torch.testing.assert_close(found, torchtopo.deaths(unit, metric="cosine"), rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize("exponent", [-1060, -691, -520, 480, 900])
+def test_ties_stay_ties_where_squares_leave_the_range(exponent):
+    lattice = torch.randint(0, 11, (130, 5)).double()
+    scaled = torch.ldexp(lattice, torch.tensor(exponent))
+    assert torch.equal(torchtopo.vietoris_rips_pairs(scaled), torchtopo.vietoris_rips_pairs(lattice))
+    if exponent > -1020:  # subnormal lengths are rounded
+        expected = torch.ldexp(torchtopo.deaths(lattice), torch.tensor(exponent))
+        assert torch.equal(torchtopo.deaths(scaled), expected)

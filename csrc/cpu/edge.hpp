@@ -60,17 +60,23 @@ inline double chebyshev(const Real* x, const Real* y, std::size_t d) {
   return largest(x, y, d, [](Doubles a, Doubles b) { return a - b; });
 }
 
+// A power of two that brings the largest |term(x_k, y_k)| near 1, so that no digit changes and the
+// square neither overflows nor vanishes; 1 where it is zero, infinite or NaN.
+inline double power_near(double largest) {
+  if (!(largest > 0 && largest <= std::numeric_limits<double>::max())) return 1;
+  return std::ldexp(1.0, std::clamp(std::ilogb(largest), -1022, 1022));
+}
+
 // The root of the sum of the squares of term(x_k, y_k).
 template <class Real, class Term>
 inline double root_of_squares(const Real* x, const Real* y, std::size_t d, Term term) {
   const double square = sum(x, y, d, [=](Doubles a, Doubles b) { return term(a, b) * term(a, b); });
   if (square > 1e-270 && square < 1e300) return std::sqrt(square);
   // The squares may have left the range of double where the root has not.
-  const double scale = largest(x, y, d, term);
-  if (!(scale > 0 && scale <= std::numeric_limits<double>::max())) return scale;
-  const Doubles by = broadcast<double, in_a_vector>(scale);
+  const double scale = power_near(largest(x, y, d, term));
+  const Doubles by = broadcast<double, in_a_vector>(1 / scale);
   return scale * std::sqrt(sum(x, y, d, [=](Doubles a, Doubles b) {
-           return term(a, b) / by * (term(a, b) / by);
+           return term(a, b) * by * (term(a, b) * by);
          }));
 }
 
