@@ -139,7 +139,24 @@ def test_cosine_in_float64_near_overflow_and_underflow(scale):
 def test_ties_stay_ties_where_squares_leave_the_range(exponent):
     lattice = torch.randint(0, 11, (130, 5)).double()
     scaled = torch.ldexp(lattice, torch.tensor(exponent))
-    assert torch.equal(torchtopo.vietoris_rips_pairs(scaled), torchtopo.vietoris_rips_pairs(lattice))
+    assert torch.equal(
+        torchtopo.vietoris_rips_pairs(scaled), torchtopo.vietoris_rips_pairs(lattice)
+    )
     if exponent > -1020:  # subnormal lengths are rounded
         expected = torch.ldexp(torchtopo.deaths(lattice), torch.tensor(exponent))
         assert torch.equal(torchtopo.deaths(scaled), expected)
+
+
+def test_cosine_of_vectors_whose_norm_overflows():
+    points = torch.tensor(
+        [[1.7e308, 1e308], [0.0, -1.7e308], [1e308, 0.0], [3e-306, 5e-306]], dtype=torch.float64
+    ).requires_grad_()
+    scales = torch.tensor([[1e-10], [1e-10], [1e-10], [1e300]], dtype=torch.float64)
+    moderate = (points.detach() * scales).requires_grad_()
+    found = torchtopo.deaths(points, metric="cosine")
+    expected = torchtopo.deaths(moderate, metric="cosine")
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+    found.sum().backward()
+    expected.sum().backward()
+    assert bool(points.grad.isfinite().all())
+    torch.testing.assert_close(points.grad[:3] / 1e-10, moderate.grad[:3], rtol=1e-6, atol=1e-320)

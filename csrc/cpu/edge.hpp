@@ -90,15 +90,39 @@ double norm(const Real* x, std::size_t d) {
   return root_of_squares(x, x, d, [](Doubles a, Doubles) { return a; });
 }
 
+// A vector's direction: x_k * lift / norm. The lift is a power of two, 1 unless the vector's own
+// norm leaves the range of a double or its full precision.
+struct Direction {
+  double lift, norm;
+
+  double operator()(double x) const { return x * lift / norm; }
+};
+
+template <class Real>
+inline Direction direction(const Real* x, std::size_t d) {
+  const double size = norm(x, d);
+  if (size > 1e-290 && size < 1e300) return {1, size};
+  const double lift = 1 / power_near(largest(x, x, d, [](Doubles a, Doubles) { return a; }));
+  const Doubles by = broadcast<double, in_a_vector>(lift);
+  return {lift, root_of_squares(x, x, d, [=](Doubles a, Doubles) { return a * by; })};
+}
+
 // 1 - cos as half the squared distance of the unit vectors, in which nothing cancels. The angle to
 // a zero vector has cosine 0, as torch.nn.functional.cosine_similarity has it.
 template <class Real>
 inline double cosine(const Real* x, const Real* y, std::size_t d) {
-  const double nx = norm(x, d), ny = norm(y, d);
-  if (nx == 0 || ny == 0) return nx != nx || ny != ny ? nx + ny : 1;
-  const auto by_nx = broadcast<double, in_a_vector>(nx), by_ny = broadcast<double, in_a_vector>(ny);
+  const Direction of_x = direction(x, d), of_y = direction(y, d);
+  if (of_x.norm == 0 || of_y.norm == 0) {
+    const double both = of_x.norm + of_y.norm;
+    return both != both ? both : 1;
+  }
+  const auto lift_x = broadcast<double, in_a_vector>(of_x.lift);
+  const auto lift_y = broadcast<double, in_a_vector>(of_y.lift);
+  const auto norm_x = broadcast<double, in_a_vector>(of_x.norm);
+  const auto norm_y = broadcast<double, in_a_vector>(of_y.norm);
   return 0.5 * sum(x, y, d, [=](Doubles a, Doubles b) {
-           return (a / by_nx - b / by_ny) * (a / by_nx - b / by_ny);
+           const Doubles apart = a * lift_x / norm_x - b * lift_y / norm_y;
+           return apart * apart;
          });
 }
 
@@ -137,12 +161,12 @@ void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, doubl
   if (Real(size) == std::numeric_limits<Real>::infinity()) return;
   if (size != size) return pull_apart(x, y, d, dx, dy, [=](double) { return size; });
   if (metric == Metric::cosine) {
-    const double nx = norm(x, d), ny = norm(y, d);
-    if (nx == 0 || ny == 0) return;
+    const Direction of_x = direction(x, d), of_y = direction(y, d);
+    if (of_x.norm == 0 || of_y.norm == 0) return;
     for (std::size_t k = 0; k < d; ++k) {
-      const double a = x[k] / nx, b = y[k] / ny;
-      dx[k] += Real(pull * ((a - b) - size * a) / nx);
-      dy[k] += Real(pull * ((b - a) - size * b) / ny);
+      const double a = of_x(double(x[k])), b = of_y(double(y[k]));
+      dx[k] += Real(pull * of_x((a - b) - size * a));
+      dy[k] += Real(pull * of_y((b - a) - size * b));
     }
     return;
   }
