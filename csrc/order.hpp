@@ -34,14 +34,16 @@ struct Order<double> {
 template <class Real>
 using Key = typename Order<Real>::Key;
 
+// No arithmetic here: a processor that flushes subnormal numbers to zero would change them.
 template <class Real>
 inline Key<Real> key_of(Real weight) {
-  if (weight != weight) return Order<Real>::not_a_number;
-  weight += Real(0);  // -0.0 becomes 0.0
+  constexpr Key<Real> sign_cleared = std::numeric_limits<Key<Real>>::max();
   Key<Real> key;
   std::memcpy(&key, &weight, sizeof key);
+  const Key<Real> size = key & sign_cleared;
+  if (size > Order<Real>::infinity) return Order<Real>::not_a_number;
   // Negative floats grow downwards in their bits; flipping them makes the integers ascend.
-  return key < 0 ? key ^ std::numeric_limits<Key<Real>>::max() : key;
+  return key >= 0 ? key : size == 0 ? 0 : key ^ sign_cleared;
 }
 
 template <class Real>

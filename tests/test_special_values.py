@@ -211,3 +211,23 @@ def test_edges_are_those_of_kruskal_up_to_overflow(seed, dtype):
     for metric in ("euclidean", "manhattan", "chebyshev"):
         found = torchtopo.vietoris_rips_generators(points, metric=metric)
         assert torch.equal(found, textbook(points, metric))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [3, 40])
+def test_the_lower_half_does_not_matter_where_subnormals_are_flushed(dtype, n):
+    upper = torch.randint(1, 999, (n, n)).to(dtype).triu(1)
+    upper = upper * (1e-41 if dtype == torch.float32 else 1e-312)  # all subnormal
+    lower_differs = upper - torch.ones_like(upper).tril()
+    upper[0, 1] = -0.0
+    halves = (upper, upper + upper.mT, lower_differs)
+    lower_differs[0, 1] = 0.0
+    expected = torchtopo.minimum_spanning_tree(upper)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush subnormal numbers")
+    try:
+        for distances in halves:
+            found = torchtopo.minimum_spanning_tree(distances)
+            assert torch.equal(found.edges, expected.edges)
+    finally:
+        torch.set_flush_denormal(False)
