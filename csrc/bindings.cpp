@@ -8,6 +8,7 @@
 
 #include "cpu/batch.hpp"
 #include "cpu/kernels.hpp"
+#include "measures.hpp"
 
 #if defined(__clang__)
 #define TORCHTOPO_COMPILER "clang " __clang_version__
@@ -152,6 +153,7 @@ PYBIND11_MODULE(_C, m) {
     py::gil_scoped_release other_threads_may_run;
     elder_rule(at<const Size>(edges), bags, m, n, at<Size>(dying), threads);
   });
+  bind_measures(m);
   m.def("config", &config);
   m.def("set_isa", &set_instruction_set);
 #ifdef TORCHTOPO_CUDA

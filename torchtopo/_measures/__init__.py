@@ -1,0 +1,1 @@
+"""Measures of deaths and diagrams: numbers, curves, pictures and distances, all differentiable."""
