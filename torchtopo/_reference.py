@@ -169,3 +169,182 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor) -> Tensor:
         {tuple(sorted(e)) for e in pairs.tolist() if e != [-1, -1]} for pairs in (pairs_x, pairs_z)
     )
     return torch.tensor(len(edges_x & edges_z))
+
+
+def _bags(data: Tensor, lengths: Tensor | None, metric: str = "euclidean") -> list[Tensor]:
+    """The clouds, or matrices, of a padded batch, each without its padding."""
+    if data.dim() == 2:
+        data = data.unsqueeze(0)
+    sizes = [data.shape[1]] * len(data) if lengths is None else [int(n) for n in lengths]
+    bags = zip(data, sizes, strict=True)
+    return [bag[:n, :n] if metric == "precomputed" else bag[:n] for bag, n in bags]
+
+
+def connectivity_loss(
+    z: Tensor,
+    eta: float = 2.0,
+    branches: int = 1,
+    metric: str = "euclidean",
+    lengths: Tensor | None = None,
+) -> Tensor:
+    """Of each bag, as are all that follow."""
+    losses = []
+    for bag in _bags(z, lengths, metric):
+        parts = bag.chunk(branches, -1)
+        losses.append(torch.stack([(deaths(p, metric) - eta).abs().sum() for p in parts]).sum())
+    return torch.stack(losses)
+
+
+def densification_loss(
+    z: Tensor,
+    labels: Tensor,
+    beta: float,
+    metric: str = "euclidean",
+    lengths: Tensor | None = None,
+) -> Tensor:
+    losses = []
+    rows = labels.reshape(-1, labels.shape[-1])
+    for bag, label in zip(_bags(z, lengths, metric), rows, strict=True):
+        label = label[: len(bag)]
+        classes = [bag[label == c] for c in label.unique() if c >= 0]
+        parts = [(deaths(points, metric) - beta).abs().sum() for points in classes]
+        losses.append(torch.stack(parts).sum() if parts else bag.sum() * 0)
+    return torch.stack(losses)
+
+
+def spread_loss(
+    z: Tensor, sphere: float = 1.0, metric: str = "euclidean", lengths: Tensor | None = None
+) -> Tensor:
+    losses = []
+    for bag in _bags(z, lengths, metric):
+        died = deaths(bag, metric)
+        mean = died.mean() if len(died) else bag.sum() * 0
+        losses.append(-mean + sphere * (bag.norm(dim=-1) - 1).square().mean())
+    return torch.stack(losses)
+
+
+def rtd_lite(
+    x: Tensor,
+    z: Tensor,
+    metric_x: str = "euclidean",
+    metric_z: str = "euclidean",
+    quantile: float | None = 0.9,
+    lengths: Tensor | None = None,
+) -> Tensor:
+    losses = []
+    for x_bag, z_bag in zip(_bags(x, lengths, metric_x), _bags(z, lengths, metric_z), strict=True):
+        a, b = distance_matrix(x_bag, metric_x), distance_matrix(z_bag, metric_z)
+        if quantile is not None and len(x_bag) > 1:
+            a, b = a / a.quantile(quantile), b / b.quantile(quantile)
+        of_a, of_b, of_m = (
+            minimum_spanning_tree(matrix).weights.sum() for matrix in (a, b, torch.minimum(a, b))
+        )
+        losses.append((of_a - of_m + of_b - of_m) / 2)
+    return torch.stack(losses)
+
+
+def total_persistence(deaths: Tensor, p: float = 1.0) -> Tensor:
+    return torch.stack([row[row != math.inf].pow(p).sum() for row in deaths])
+
+
+def persistent_entropy(deaths: Tensor) -> Tensor:
+    entropies = []
+    for row in deaths:
+        shares = [d / sum(row.tolist()) for d in row.tolist() if d > 0]
+        entropies.append(-sum(q * math.log(q) for q in shares))
+    return torch.tensor(entropies, dtype=deaths.dtype)
+
+
+def betti_curve(diagram: Tensor, thresholds: Tensor) -> Tensor:
+    birth, death = (side.unsqueeze(-1) for side in diagram.unbind(-1))
+    return ((birth <= thresholds) & (thresholds < death)).sum(-2).to(diagram.dtype)
+
+
+def silhouette(diagram: Tensor, thresholds: Tensor, p: float = 1.0) -> Tensor:
+    curves = []
+    for bars in diagram:
+        tents = [
+            [max(0.0, min(t - birth, death - t)) for t in thresholds.tolist()]
+            for birth, death in bars.tolist()
+        ]
+        weights = (bars[:, 1] - bars[:, 0]).clamp(min=0).pow(p)
+        total = weights.sum() if weights.sum() > 0 else 1.0
+        heights = torch.tensor(tents, dtype=diagram.dtype).reshape(-1, len(thresholds))
+        curves.append(weights @ heights / total)
+    return torch.stack(curves)
+
+
+def persistence_image(
+    diagram: Tensor,
+    birth_range: tuple[float, float],
+    persistence_range: tuple[float, float],
+    resolution: tuple[int, int],
+    sigma: float,
+    power: float = 1.0,
+) -> Tensor:
+    """One diagram, a pixel and a bar at a time."""
+
+    def mass(centre: float, low: float, high: float) -> float:
+        ends = ((edge - centre) / sigma / math.sqrt(2) for edge in (low, high))
+        below, above = (math.erf(e) / 2 for e in ends)
+        return above - below
+
+    def pixels(limits: tuple[float, float], count: int) -> list[tuple[float, float]]:
+        width = (limits[1] - limits[0]) / count
+        return [(limits[0] + k * width, limits[0] + (k + 1) * width) for k in range(count)]
+
+    image = torch.zeros(resolution, dtype=torch.float64)
+    for birth, death in diagram.tolist():
+        for r, row in enumerate(pixels(birth_range, resolution[0])):
+            for c, column in enumerate(pixels(persistence_range, resolution[1])):
+                length = death - birth
+                weight = length**power if length > 0 else 0.0
+                image[r, c] += weight * mass(birth, *row) * mass(length, *column)
+    return image
+
+
+def wasserstein_distance(deaths_a: Tensor, deaths_b: Tensor, p: float = 1.0) -> float:
+    """Of two clouds, by trying every partial matching: the order of deaths is not made use of."""
+    a, b = deaths_a.tolist(), deaths_b.tolist()
+    combine = max if p == math.inf else sum
+    power = 1.0 if p == math.inf else p
+
+    def cheapest(i: int, free: frozenset[int], costs: list[float]) -> float:
+        if i == len(a):
+            total: float = combine([*costs, *((b[j] / 2) ** power for j in free), 0.0])
+            return total
+        alone = cheapest(i + 1, free, [*costs, (a[i] / 2) ** power])
+        matched = (cheapest(i + 1, free - {j}, [*costs, abs(a[i] - b[j]) ** power]) for j in free)
+        return min(alone, *matched, math.inf)
+
+    best = cheapest(0, frozenset(range(len(b))), [])
+    return best if p == math.inf else best ** (1 / p)
+
+
+def single_linkage(
+    points: Tensor, metric: str = "euclidean", lengths: Tensor | None = None
+) -> list[Tensor]:
+    """Rows (cluster, cluster, height, size) of each cloud, clusters being sets of points."""
+    linkages = []
+    for bag in _bags(points, lengths, metric):
+        clusters = {v: {v} for v in range(len(bag))}
+        rows = []
+        pairs = vietoris_rips_pairs(bag, metric)
+        heights = pair_distances(bag, pairs, metric).tolist()
+        for k, ((i, j), height) in enumerate(zip(pairs.tolist(), heights, strict=True)):
+            a, b = sorted(number for number, c in clusters.items() if i in c or j in c)
+            both = clusters.pop(a) | clusters.pop(b)
+            clusters[len(bag) + k] = both
+            rows.append((a, b, height, len(both)))
+        linkages.append(torch.tensor(rows, dtype=points.dtype).reshape(-1, 4))
+    return linkages
+
+
+def cut(linkage: Tensor, merges: int) -> list[int]:
+    """Labels of the points of one cloud after so many merges."""
+    n = len(linkage) + 1
+    clusters = {v: {v} for v in range(n)}
+    for k, (a, b) in enumerate(linkage[:merges, :2].long().tolist()):
+        clusters[n + k] = clusters.pop(a) | clusters.pop(b)
+    order = sorted(clusters.values(), key=min)
+    return [next(k for k, c in enumerate(order) if v in c) for v in range(n)]

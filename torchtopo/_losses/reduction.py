@@ -71,8 +71,27 @@ class PerBag:
         else:
             self.points = cu_seqlens.diff()
             self.shape = self.points.shape
-            self.bag = _bag_of_pairs(cloud, cu_seqlens)
+            self.bag = bag_of_pairs(cloud.shape[0] - self.shape[0], cu_seqlens)
         self.of = of
+        self.cu_seqlens = cu_seqlens
+
+    def left_out(self, deaths: Tensor) -> Tensor:
+        """Which deaths no loss counts: padding, and components that never merge."""
+        infinite = deaths == torch.inf
+        if self.bag is not None or not isinstance(self.points, Tensor):
+            return infinite
+        place = torch.arange(deaths.shape[-1], device=deaths.device)
+        return infinite | (place >= (self.points - 1).unsqueeze(-1))
+
+    def mean_of_points(self, values: Tensor) -> Tensor:
+        """Mean over the points of each bag of values `(*B, N)`, packed `(T,)`."""
+        if self.cu_seqlens is not None:
+            bag = bag_of_rows(values.shape[0], self.cu_seqlens)
+            return values.new_zeros(self.shape).index_add(0, bag, values) / self.points
+        if isinstance(self.points, Tensor):
+            place = torch.arange(values.shape[-1], device=values.device)
+            values = values.masked_fill(place >= self.points.unsqueeze(-1), 0.0)
+        return values.sum(-1) / self.points
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum over the pairs of each bag."""
@@ -108,10 +127,14 @@ class PerBag:
         return scale.index_select(0, self.bag.repeat(self.of))
 
 
-def _bag_of_pairs(points: Tensor, cu_seqlens: Tensor) -> Tensor:
-    """The bag `(T-B,)` of each pair of a packed batch: by its place, a bag of N has N-1."""
+def bag_of_pairs(pairs: int, cu_seqlens: Tensor) -> Tensor:
+    """The bag of each pair of a packed batch, by its place: a bag of N points has N-1."""
     bags = cu_seqlens.shape[0] - 1
-    ends = cu_seqlens[1:] - torch.arange(1, bags + 1, device=cu_seqlens.device)
-    place = torch.arange(points.shape[0] - bags, device=cu_seqlens.device)
-    # Clamped, since cu_seqlens on a device are not read back.
-    return torch.searchsorted(ends, place, right=True).clamp(max=bags - 1)
+    return bag_of_rows(pairs, cu_seqlens - torch.arange(bags + 1, device=cu_seqlens.device))
+
+
+def bag_of_rows(rows: int, cu_seqlens: Tensor) -> Tensor:
+    """The bag of each row of a packed batch."""
+    place = torch.arange(rows, device=cu_seqlens.device)
+    bag = torch.searchsorted(cu_seqlens[1:].contiguous(), place, right=True)
+    return bag.clamp(max=cu_seqlens.shape[0] - 2)  # values on a device are not read back

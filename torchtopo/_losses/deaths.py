@@ -1,0 +1,49 @@
+"""Deaths as the losses take them, and the checks of their arguments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from torchtopo import _bags
+from torchtopo._distances import with_gradient
+from torchtopo._pairs import tree
+
+
+def measured_deaths(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    validate: bool,
+    name: str = "z",
+) -> Tensor:
+    """`torchtopo.deaths` before rounding to a half type."""
+    if validate:
+        _bags.check_values(points, metric, lengths, cu_seqlens, name)
+    pairs, weights = tree(points, metric, lengths, cu_seqlens, name)
+    return with_gradient(weights, points, pairs, metric)
+
+
+def check_cloud(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None, name: str = "z"
+) -> None:
+    """Check a batch of clouds in whichever form it comes; reads no value."""
+    _bags.check_dense(points, name)
+    if cu_seqlens is None:
+        _bags.check_points(points, metric, lengths, name)
+        return
+    if lengths is not None:
+        raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
+    _bags.check_packed(points, cu_seqlens, metric, name)
+
+
+def check_number(value: object, name: str, *, least: float = 0.0, positive: bool = False) -> None:
+    """Raise ValueError unless `value` is a finite number that is not below `least`."""
+    fits = isinstance(value, int | float) and not isinstance(value, bool)
+    if fits:
+        number = float(value)  # type: ignore[arg-type]
+        fits = least <= number < torch.inf and not (positive and number == 0)
+    if not fits:
+        wanted = "a positive number" if positive else f"a number of at least {least:g}"
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
