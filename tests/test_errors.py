@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +16,12 @@ PACKED = torch.rand(9, 3)
 PAIRS = torch.tensor([[[0, 1], [1, 4]]] * 2)
 NAN_CLOUD = torch.rand(2, 3, 5, 3)
 NAN_CLOUD[1, 2, 4, 0] = torch.nan
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    NESTED = torch.nested.nested_tensor([CLOUD[0], CLOUD[1, :3]])
+    JAGGED = torch.nested.nested_tensor([CLOUD[0], CLOUD[1, :3]], layout=torch.jagged)
 
 
 def ints(*values: int) -> torch.Tensor:
@@ -226,7 +235,116 @@ CASES = {
     "module convention": (lambda: torchtopo.nn.SignatureLoss("x"), ValueError, "convention"),
     "module metric": (lambda: torchtopo.nn.SignatureLoss(metric_x="x"), ValueError, "metric"),
     "module reduction": (lambda: torchtopo.nn.SignatureLoss(reduction="x"), ValueError, "mean"),
+    # remedies
+    "an array": (
+        lambda: torchtopo.deaths(np.zeros((4, 2))),
+        TypeError,
+        r"points must be a torch.Tensor, got ndarray; convert it with torch.as_tensor\(points\)",
+    ),
+    "a list of clouds": (
+        lambda: torchtopo.deaths([CLOUD[0], CLOUD[1, :3]]),
+        TypeError,
+        r"got list; torch.stack bags of one size, torchtopo.pack bags of several",
+    ),
+    "a tree for pairs": (
+        lambda: torchtopo.pair_distances(CLOUD, torchtopo.minimum_spanning_tree(torch.rand(3, 3))),
+        TypeError,
+        r"pairs must be a torch.Tensor, got MST; pass its .edges",
+    ),
+    "a tree for pairs_x": (
+        lambda: torchtopo.signature_loss(
+            CLOUD, CLOUD, pairs_x=torchtopo.minimum_spanning_tree(torch.rand(3, 3))
+        ),
+        TypeError,
+        r"pairs_x must be a torch.Tensor, got MST; pass its .edges",
+    ),
+    "numbers on a line": (
+        lambda: torchtopo.deaths(torch.rand(4)),
+        ValueError,
+        r"\(4,\); for numbers on a line pass points.unsqueeze\(-1\)",
+    ),
+    "int32 pairs": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS.int()),
+        TypeError,
+        r"pairs must be int64, got torch.int32; use .long\(\)",
+    ),
+    "float lengths": (
+        lambda: torchtopo.deaths(CLOUD, lengths=torch.tensor([5.0, 5.0])),
+        TypeError,
+        r"lengths must be int32 or int64, got torch.float32; use .long\(\)",
+    ),
+    "no points, and why": (
+        lambda: torchtopo.deaths(torch.rand(2, 0, 3)),
+        ValueError,
+        r"no points \(N = 0\); a bag has at least one",
+    ),
+    "lengths for cu_seqlens": (
+        lambda: torchtopo.deaths(PACKED, cu_seqlens=ints(4, 5)),
+        ValueError,
+        r"begins with 4 and ends with 5; if these are the sizes of the bags, pass "
+        r"torch.nn.functional.pad\(sizes.cumsum\(0\), \(1, 0\)\)",
+    ),
+    "cu_seqlens for lengths": (
+        lambda: torchtopo.deaths(CLOUD, lengths=ints(0, 5, 10)),
+        ValueError,
+        r"got \(3,\); if these are cu_seqlens, their .diff\(\) are lengths",
+    ),
+    "two dimensions of cu_seqlens": (
+        lambda: torchtopo.deaths(CLOUD, cu_seqlens=ints(0, 5, 0, 5).reshape(2, 2)),
+        ValueError,
+        r"cu_seqlens must have the shape \(B\+1,\), B >= 1, got \(2, 2\)",
+    ),
+    "a metric that is no string": (
+        lambda: torchtopo.pair_distances(CLOUD, PAIRS, metric=np.zeros(2)),
+        ValueError,
+        r"metric must be one of euclidean, .*got array",
+    ),
+    "metric_z": (
+        lambda: torchtopo.signature_loss(CLOUD, CLOUD, metric_z=2),
+        ValueError,
+        "metric_z must be one of euclidean, .*got 2",
+    ),
+    "metric_x of the module": (
+        lambda: torchtopo.nn.SignatureLoss(metric_x="l2"),
+        ValueError,
+        "metric_x must be one of euclidean, .*got 'l2'",
+    ),
+    "nested": (
+        lambda: torchtopo.deaths(NESTED),
+        TypeError,
+        r"dense, got a nested tensor; torchtopo.pack\(points.unbind\(\)\) gives",
+    ),
+    "jagged z": (
+        lambda: torchtopo.signature_loss(CLOUD, JAGGED),
+        TypeError,
+        r"z must be dense, got a nested tensor",
+    ),
+    "sparse x": (
+        lambda: torchtopo.signature_loss(torch.eye(3).to_sparse(), CLOUD[0]),
+        TypeError,
+        r"x must be dense, got torch.sparse_coo; use .to_dense\(\)",
+    ),
+    "pairs on another device": (
+        lambda: torchtopo.matched_pairs(PAIRS, PAIRS.to("meta")),
+        ValueError,
+        "pairs_x are on cpu, pairs_z on meta; they must be on one device",
+    ),
     # pack
+    "a dict of bags": (
+        lambda: torchtopo.pack({"a": CLOUD[0]}),
+        TypeError,
+        r"pack takes a list of tensors, got dict; pass list\(bags.values\(\)\)",
+    ),
+    "a generator of bags": (
+        lambda: torchtopo.pack(bag for bag in CLOUD),
+        TypeError,
+        r"pack takes a list of tensors, got generator; pass list\(bags\)",
+    ),
+    "bags of numbers": (
+        lambda: torchtopo.pack([torch.rand(4), torch.rand(4)]),
+        ValueError,
+        r"bag 0 has \(4,\); numbers on a line are a bag after .unsqueeze\(-1\)",
+    ),
     "no bags to pack": (lambda: torchtopo.pack([]), ValueError, "at least one bag"),
     "an empty bag": (
         lambda: torchtopo.pack([torch.rand(2, 3), torch.rand(0, 3)]),

@@ -19,32 +19,60 @@ FLOATS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INTEGERS = frozenset((torch.int32, torch.int64))
 
 
-def check_metric(metric: object) -> None:
+def check_metric(metric: object, name: str = "metric") -> None:
     """Raise ValueError unless `metric` is the name of one."""
-    if metric not in METRICS:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ValueError(f"{name} must be one of {', '.join(METRICS)}; got {metric!r}")
+
+
+def check_tensor(value: object, name: str) -> None:
+    """Raise TypeError unless `value` is a tensor; says how to make it one."""
+    if isinstance(value, Tensor):
+        return
+    if isinstance(getattr(value, "edges", None), Tensor):
+        remedy = "pass its .edges"
+    elif isinstance(value, list | tuple) and value and all(isinstance(v, Tensor) for v in value):
+        remedy = "torch.stack bags of one size, torchtopo.pack bags of several"
+    else:
+        remedy = f"convert it with torch.as_tensor({name})"
+    raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; {remedy}")
 
 
 def check_dense(values: object, name: str) -> None:
     """Raise TypeError unless `values` is a dense tensor."""
-    if not isinstance(values, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(values).__name__}")
+    check_tensor(values, name)
+    assert isinstance(values, Tensor)
+    if values.is_nested:
+        raise TypeError(
+            f"{name} must be dense, got a nested tensor; torchtopo.pack({name}.unbind()) gives "
+            f"points and cu_seqlens"
+        )
     if values.layout != torch.strided:
         raise TypeError(f"{name} must be dense, got {values.layout}; use .to_dense()")
 
 
+def check_space(
+    points: Tensor, metric: str, name: str = "points", metric_name: str = "metric"
+) -> None:
+    """Check what torch's dispatcher would refuse in its own words; operators check the rest."""
+    check_dense(points, name)
+    check_metric(metric, metric_name)
+
+
 def check_points(
-    points: Tensor, metric: str, lengths: Tensor | None = None, name: str = "points"
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None = None,
+    name: str = "points",
+    metric_name: str = "metric",
 ) -> None:
     """Check the shape and dtype of clouds `(*B, N, D)` or distances `(*B, N, N)`; no value is read.
 
     Raises:
-        TypeError: not a tensor, or not of a floating dtype.
+        TypeError: not of a floating dtype.
         ValueError: an unknown metric, a shape that is no cloud, or `lengths` that don't fit it.
     """
-    if not isinstance(points, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(points).__name__}")
-    check_metric(metric)
+    check_metric(metric, metric_name)
     if points.dtype not in FLOATS:
         raise TypeError(
             f"{name} must be float16, bfloat16, float32 or float64, got {points.dtype}; "
@@ -57,25 +85,30 @@ def check_points(
                 f"{name} must be square distance matrices (*B, N, N), got {tuple(shape)}"
             )
     elif len(shape) < 2:
-        raise ValueError(f"{name} must have the shape (*B, N, D), got {tuple(shape)}")
+        remedy = f"; for numbers on a line pass {name}.unsqueeze(-1)" if len(shape) else ""
+        raise ValueError(f"{name} must have the shape (*B, N, D), got {tuple(shape)}{remedy}")
     elif shape[-1] == 0:
         raise ValueError(f"{name} of shape {tuple(shape)} have no coordinates (D = 0)")
     if shape[-2] == 0:
-        raise ValueError(f"{name} of shape {tuple(shape)} have no points (N = 0)")
+        raise ValueError(
+            f"{name} of shape {tuple(shape)} have no points (N = 0); a bag has at least one"
+        )
     if lengths is not None:
         _check_integers(lengths, "lengths", points, name)
         if lengths.shape != shape[:-2]:
+            ends = lengths.dim() == 1 and len(shape) == 3 and lengths.shape[0] == shape[0] + 1
+            remedy = "; if these are cu_seqlens, their .diff() are lengths" if ends else ""
             raise ValueError(
                 f"lengths must have the batch shape {tuple(shape[:-2])} of {name} "
-                f"{tuple(shape)}, got {tuple(lengths.shape)}"
+                f"{tuple(shape)}, got {tuple(lengths.shape)}{remedy}"
             )
 
 
 def check_ragged(lengths: Tensor | None, cu_seqlens: Tensor | None) -> None:
     """Check that a ragged batch is said to be padded or packed, and packed once; reads no value."""
     for name, sizes in (("lengths", lengths), ("cu_seqlens", cu_seqlens)):
-        if sizes is not None and not isinstance(sizes, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor, got {type(sizes).__name__}")
+        if sizes is not None:
+            check_tensor(sizes, name)
     if cu_seqlens is None:
         return
     if lengths is not None:
@@ -91,16 +124,17 @@ def check_packed(
     cu_seqlens: Tensor,
     metric: str,
     name: str = "points",
+    metric_name: str = "metric",
 ) -> None:
     """Check the shapes and dtypes of a packed batch `(T, D)`, `(B+1,)`; no value is read.
 
     Under vmap both have the same leading dimensions, those of the copies.
     """
-    check_points(points, metric, None, name)
+    check_points(points, metric, None, name, metric_name)
     if metric == "precomputed":
         raise ValueError(
             "cu_seqlens packs points, not distance matrices; "
-            "with metric='precomputed' pass (*B, N, N) and lengths"
+            f"with {metric_name}='precomputed' pass (*B, N, N) and lengths"
         )
     check_cu_seqlens(cu_seqlens, points, name)
     if points.shape[:-2] != cu_seqlens.shape[:-1]:
@@ -124,19 +158,28 @@ def check_cu_seqlens(cu_seqlens: Tensor, rows: Tensor, name: str) -> None:
         )
 
 
+def check_int64_pairs(pairs: Tensor, name: str) -> None:
+    """Check that `pairs` is `(*B, M, 2)` and int64, the dtype in which pairs come."""
+    check_tensor(pairs, name)
+    if pairs.dtype != torch.int64:
+        raise TypeError(f"{name} must be int64, got {pairs.dtype}; use .long()")
+    if pairs.dim() < 2 or pairs.shape[-1] != 2:
+        raise ValueError(f"{name} must have the shape (*B, M, 2), got {tuple(pairs.shape)}")
+
+
 def check_pairs(points: Tensor, pairs: Tensor, name: str = "pairs") -> None:
     """Check that `pairs (*B, M, 2)` is int64 and belongs to `points (*B, N, D)`; reads no value."""
-    if not isinstance(pairs, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(pairs).__name__}")
-    if pairs.dtype != torch.int64:
-        raise TypeError(f"{name} must be int64, got {pairs.dtype}")
-    if pairs.dim() < 2 or pairs.shape[-1] != 2 or pairs.shape[:-2] != points.shape[:-2]:
+    check_int64_pairs(pairs, name)
+    if pairs.shape[:-2] != points.shape[:-2]:
         raise ValueError(
             f"{name} must have the shape (*B, M, 2) with the batch shape of the points "
             f"{tuple(points.shape)}, got {tuple(pairs.shape)}"
         )
     if pairs.device != points.device:
-        raise ValueError(f"{name} are on {pairs.device}, the points on {points.device}")
+        raise ValueError(
+            f"{name} are on {pairs.device}, the points on {points.device}; "
+            f"move them there with .to({str(points.device)!r})"
+        )
 
 
 def check_spaces(
@@ -150,18 +193,18 @@ def check_spaces(
 ) -> None:
     """Check that x and z are the same bags in two spaces, and that pairs_x fits; reads no value."""
     if cu_seqlens is None:
-        check_points(x, metric_x, lengths, "x")
-        check_points(z, metric_z, lengths, "z")
+        check_points(x, metric_x, lengths, "x", "metric_x")
+        check_points(z, metric_z, lengths, "z", "metric_z")
     else:
-        check_packed(x, cu_seqlens, metric_x, "x")
-        check_packed(z, cu_seqlens, metric_z, "z")
+        check_packed(x, cu_seqlens, metric_x, "x", "metric_x")
+        check_packed(z, cu_seqlens, metric_z, "z", "metric_z")
     if x.shape[:-1] != z.shape[:-1]:
         raise ValueError(
             f"x and z must be the same bags, equal but for the last dimension; "
             f"got {tuple(x.shape)} and {tuple(z.shape)}"
         )
     if x.device != z.device:
-        raise ValueError(f"x is on {x.device}, z on {z.device}")
+        raise ValueError(f"x is on {x.device}, z on {z.device}; they must be on one device")
     if pairs_x is not None:
         check_pairs(x, pairs_x, "pairs_x")
         bags = 1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1
@@ -203,12 +246,17 @@ def check_cu_seqlens_in_order(cu_seqlens: Tensor, total: int | None = None) -> N
             check_cu_seqlens_in_order(copy, total)
         return
     first, last = int(cu_seqlens[0]), int(cu_seqlens[-1])
-    if total is None and first != 0:
-        raise ValueError(f"cu_seqlens must begin with 0; it begins with {first}")
-    if first != 0 or last != (last if total is None else total):
+    if first != 0 or total not in (None, last):
+        end = "" if total is None else f" and end with the number of rows {total}"
+        remedy = ""
+        if first != 0 and total in (None, int(cu_seqlens.sum())):
+            remedy = (
+                "; if these are the sizes of the bags, pass "
+                "torch.nn.functional.pad(sizes.cumsum(0), (1, 0))"
+            )
         raise ValueError(
-            f"cu_seqlens must begin with 0 and end with the number of rows {total}; "
-            f"it begins with {first} and ends with {last}"
+            f"cu_seqlens must begin with 0{end}; it begins with {first} and ends with {last}"
+            f"{remedy}"
         )
     falls = cu_seqlens[1:] <= cu_seqlens[:-1]
     if bool(falls.any()):
@@ -283,6 +331,8 @@ def check_values(
     This is what `validate=True` does. It reads values, so it waits for a CUDA device, and it has
     no place inside `torch.compile(fullgraph=True)`, `torch.func` transforms or a CUDA graph.
     """
+    check_space(points, metric, name)
+    check_ragged(lengths, cu_seqlens)
     if cu_seqlens is not None:
         check_packed(points, cu_seqlens, metric, name)
         check_cu_seqlens_in_order(cu_seqlens, points.shape[0])
@@ -331,16 +381,26 @@ def pack(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         >>> torchtopo.deaths(points, cu_seqlens=cu_seqlens).shape
         torch.Size([6])
     """
+    if not isinstance(tensors, Sequence | Tensor):
+        raise TypeError(
+            f"pack takes a list of tensors, got {type(tensors).__name__}; "
+            f"pass list({'bags.values()' if isinstance(tensors, dict) else 'bags'})"
+        )
     if len(tensors) == 0:
         raise ValueError("pack needs at least one bag")
     first = tensors[0]
     for b, bag in enumerate(tensors):
-        if not isinstance(bag, Tensor):
-            raise TypeError(f"bag {b} must be a torch.Tensor, got {type(bag).__name__}")
-        if bag.dim() != 2 or bag.shape[0] == 0 or bag.shape[1] != first.shape[-1]:
+        check_dense(bag, f"bag {b}")
+        if bag.dim() != 2 or bag.shape[0] == 0:
+            remedy = "; numbers on a line are a bag after .unsqueeze(-1)" if bag.dim() == 1 else ""
             raise ValueError(
-                f"every bag must have the shape (N_b, D), N_b >= 1, with one D; bag {b} has "
-                f"{tuple(bag.shape)}, bag 0 has {tuple(first.shape)}"
+                f"every bag must have the shape (N_b, D), N_b >= 1; bag {b} has "
+                f"{tuple(bag.shape)}{remedy}"
+            )
+        if bag.shape[1] != first.shape[1]:
+            raise ValueError(
+                f"every bag must have one D: bag {b} has {tuple(bag.shape)}, "
+                f"bag 0 has {tuple(first.shape)}"
             )
         if bag.dtype != first.dtype:
             raise TypeError(f"bag {b} is {bag.dtype}, bag 0 is {first.dtype}")
@@ -353,10 +413,9 @@ def pack(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _check_integers(values: Tensor, name: str, points: Tensor, points_name: str) -> None:
-    if not isinstance(values, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(values).__name__}")
+    check_tensor(values, name)
     if values.dtype not in INTEGERS:
-        raise TypeError(f"{name} must be int32 or int64, got {values.dtype}")
+        raise TypeError(f"{name} must be int32 or int64, got {values.dtype}; use .long()")
     if values.device != points.device:
         raise ValueError(
             f"{name} are on {values.device}, {points_name} on {points.device}; "

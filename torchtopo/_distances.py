@@ -54,6 +54,8 @@ def pair_distances(
         >>> torchtopo.pair_distances(points, torch.tensor([[0, 1], [1, 2]]))
         tensor([5., 4.])
     """
+    _bags.check_space(points, metric)
+    _bags.check_tensor(pairs, "pairs")
     if validate:
         _bags.check_values(points, metric)
         _bags.check_pairs(points, pairs)

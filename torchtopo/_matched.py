@@ -32,17 +32,18 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
         tensor(1)
     """
     for name, pairs in (("pairs_x", pairs_x), ("pairs_z", pairs_z)):
-        if not isinstance(pairs, Tensor):
-            raise TypeError(f"{name} must be a torch.Tensor, got {type(pairs).__name__}")
-        if pairs.dtype != torch.int64:
-            raise TypeError(f"{name} must be int64, got {pairs.dtype}")
-        if pairs.dim() < 2 or pairs.shape[-1] != 2:
-            raise ValueError(f"{name} must have the shape (*B, M, 2), got {tuple(pairs.shape)}")
+        _bags.check_int64_pairs(pairs, name)
     if pairs_x.shape[:-2] != pairs_z.shape[:-2]:
         raise ValueError(
             f"pairs_x {tuple(pairs_x.shape)} and pairs_z {tuple(pairs_z.shape)} differ in batch"
         )
+    if pairs_x.device != pairs_z.device:
+        raise ValueError(
+            f"pairs_x are on {pairs_x.device}, pairs_z on {pairs_z.device}; "
+            f"they must be on one device"
+        )
     if cu_seqlens is not None:
+        _bags.check_ragged(None, cu_seqlens)
         _bags.check_cu_seqlens(cu_seqlens, pairs_z, "pairs_z")
         if pairs_z.dim() != 2:
             raise ValueError(f"packed pairs have the shape (M, 2), got {tuple(pairs_z.shape)}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
-from torchtopo._bags import METRICS, Metric
+from torchtopo._bags import Metric
 from torchtopo._distances import result_dtype, with_gradient
 
 _minimum_spanning_tree = torch.ops.torchtopo.minimum_spanning_tree.default
@@ -211,10 +211,7 @@ def tree(
     name: str = "points",
 ) -> tuple[Tensor, Tensor]:
     """Pairs and their lengths, float32 for half types, without a gradient."""
-    # What the dispatcher would refuse in its own words; the rest is the operators' to check.
-    if metric not in METRICS or not isinstance(points, Tensor) or points.layout != torch.strided:
-        _bags.check_dense(points, name)
-        _bags.check_metric(metric)
+    _bags.check_space(points, metric, name)
     if lengths is not None or cu_seqlens is not None:
         _bags.check_ragged(lengths, cu_seqlens)
     if cu_seqlens is not None:

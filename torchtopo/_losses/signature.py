@@ -122,12 +122,16 @@ def signature_loss(
         raise ValueError(
             f"convention {convention!r} has no x_scale; 'topoae' and 'torch_topological' have one"
         )
+    _bags.check_space(x, metric_x, "x", "metric_x")
+    _bags.check_space(z, metric_z, "z", "metric_z")
     _bags.check_ragged(lengths, cu_seqlens)
-    _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    if pairs_x is not None:
+        _bags.check_tensor(pairs_x, "pairs_x")
     for name, scale, cloud in (("z_scale", z_scale, z), ("x_scale", x_scale, x)):
         if scale is not None:
             check_scale(scale, name, cloud, validate)
     if validate:
+        _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
         _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
         _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
         if pairs_x is not None:
@@ -194,8 +198,8 @@ class SignatureLoss(nn.Module):
     ) -> None:
         super().__init__()
         learned = form_of(convention).z_by == "learned scale"
-        _bags.check_metric(metric_x)
-        _bags.check_metric(metric_z)
+        _bags.check_metric(metric_x, "metric_x")
+        _bags.check_metric(metric_z, "metric_z")
         check_reduction(reduction)
         self.convention: Convention = convention
         self.metric_x: Metric = metric_x
