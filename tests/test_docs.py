@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 
 import pytest
 
@@ -21,6 +22,15 @@ from torchtopo._measures import (
 MODULES = (_bags, _config, _distances, _matched, _pairs)
 MODULES += (connectivity, densification, rtd_lite, signature, spread)
 MODULES += (curves, persistence_image, ph_dimension, single_linkage, summaries, wasserstein)
+
+
+@pytest.mark.parametrize("name", ["torchtopo.sklearn", "torchtopo.compat.torch_topological"])
+def test_examples_of_other_interfaces(name):
+    if name == "torchtopo.sklearn":
+        pytest.importorskip("sklearn", minversion="1.6")
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried > 0
+    assert failed == 0
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
