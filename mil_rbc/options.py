@@ -12,6 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
+from mil_rbc.instances import check as check_instances
 from mil_rbc.model.gaussian import Preset
 from mil_rbc.model.mil import Activation
 from mil_rbc.model.pooling import POOLINGS
@@ -31,6 +32,10 @@ class Options:
         data: where the cohort's data lie.
         size: how large a rendered or sampled cohort: smoke, default or paper.
         cohort_options: further options of the cohort, as YAML: '{train: 200}'.
+        instances: what an instance is: crops (encoded by a LeNet that is trained), efficientnet
+            (features of EfficientNet-Lite0, frozen), timm:NAME or timm:NAME@FILE (of any model of
+            timm), roi (RoI features of Mask R-CNN), or auto (efficientnet if the extra pretrained
+            is installed, else crops; vectors and RoI features where the cohort holds such).
         pooling: poolings to compare.
         topology: with (on) and without (off) topological regularization.
         folds: folds of the cross-validation, dealt by patient.
@@ -69,7 +74,7 @@ class Options:
         logger: csv or tensorboard writes the epochs' metrics through a Lightning logger too.
         checkpoint_every: epochs between two checkpoints that an interrupted trial goes on from.
         keep_checkpoints: keep the final weights of each trial.
-        instances: write the scores of every cell of the test bags.
+        cell_scores: write the scores of every cell of the test bags.
         jobs: trials trained side by side.
         threads: CPU threads of a trial; 0: 1 with several jobs, else all.
         backend: joblib backend: loky (this machine), dask or ray.
@@ -83,6 +88,7 @@ class Options:
     data: Path | None = None
     size: Literal["smoke", "default", "paper"] = "default"
     cohort_options: dict[str, Any] = field(default_factory=dict)
+    instances: str = "auto"
     pooling: list[str] = field(default_factory=lambda: list(POOLINGS))
     topology: list[Arm] = field(default_factory=lambda: list[Arm](["off", "on"]))
     folds: int = 3
@@ -115,7 +121,7 @@ class Options:
     logger: Literal["none", "csv", "tensorboard"] = "none"
     checkpoint_every: int = 5
     keep_checkpoints: bool = True
-    instances: bool = True
+    cell_scores: bool = True
     jobs: int = 1
     threads: int = 0
     backend: Literal["loky", "dask", "ray"] = "loky"
@@ -141,6 +147,7 @@ class Options:
             raise RunError(f"--lr must be positive, not {self.lr}")
         if not 20 <= self.input_size <= 64:
             raise RunError(f"--input_size must be from 20 to 64, not {self.input_size}")
+        check_instances(self.instances)
         if self.lam < 0:
             raise RunError(f"--lam must not be negative, but is {self.lam}")
         if len({*self.pooling}) < len(self.pooling) or len({*self.topology}) < len(self.topology):

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 from jsonargparse import ArgumentParser
+from numpy.typing import NDArray
 
 from mil_rbc.cli import command
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.samples import Cells, ImageSet, find_cells, find_samples
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import check_writable, write_whole
+from mil_rbc.instances import make as make_encoder
+from mil_rbc.instances.encoder import FrozenEncoder
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.mil import MILModel
 
@@ -27,6 +30,7 @@ def predict(
     detector: Name = "watershed",
     weights: Path | None = None,
     device: str = "cpu",
+    instances: str = "",
 ) -> pd.DataFrame:
     """Classify the samples in a folder of smear images and write the scores of their cells.
 
@@ -38,13 +42,16 @@ def predict(
         detector: watershed, or maskrcnn with weights; a model of RoI features needs maskrcnn.
         weights: file of weights of the detector.
         device: where the model and Mask R-CNN run: cpu, cuda.
+        instances: the frozen encoder of the model's cells, where its weights are no longer where
+            they were in training, such as timm:NAME@FILE.
 
     Returns:
         One row per sample: sample, prediction, cells and the probability of each class.
     """
     model, stored = load_model(checkpoint, device)
     kind, classes = model.architecture.kind, model.architecture.classes
-    if kind == "vector":
+    encoding = stored.get("encoding")
+    if kind == "vector" and encoding is None:
         raise RunError(
             f"{checkpoint} is a model of tabular instances: it cannot classify images; name a "
             f"checkpoint of a crop or RoI cohort"
@@ -55,12 +62,16 @@ def predict(
             f"their own: on crops of smear images its answers would mean nothing; name a "
             f"checkpoint of a cohort rendered, images or bags"
         )
+    encoder = None if encoding is None else _encoder(checkpoint, encoding, instances)
     check_writable(out)
     finder = make(detector, weights=weights, device=device)
     samples, cells = [], []
     for sample in _samples(images):
         found = find_cells(sample, finder, roi=kind == "roi")
-        probabilities, scores = _classify(model, found, device)
+        cells_of = found.crops if found.roi is None else found.roi
+        probabilities, scores = _classify(
+            model, found, cells_of if encoder is None else encoder(found.crops), device
+        )
         samples.append({
             "sample": sample.name, "prediction": classes[int(probabilities.argmax())],
             "cells": len(found.crops),
@@ -83,6 +94,18 @@ def _prepared(stored: dict[str, Any]) -> bool:
     return COHORTS[stored["cohort"]].prepared if stored.get("cohort") in COHORTS else False
 
 
+def _encoder(checkpoint: Path, encoding: dict[str, Any], instances: str) -> FrozenEncoder:
+    """The encoder whose features the model was trained on, or a `RunError` if it is another."""
+    encoder = make_encoder(instances or encoding["name"])
+    if encoder.encoding.sha256 != encoding["sha256"]:
+        raise RunError(
+            f"{checkpoint} was trained on features of {encoding['words']} (weights and "
+            f"preprocessing {encoding['sha256'][:12]}), but {encoder.encoding.name} here is "
+            f"{encoder.encoding.sha256[:12]}: name the encoder of the training with --instances"
+        )
+    return encoder
+
+
 def _samples(images: Path) -> list[ImageSet]:
     if images.is_file():
         return [ImageSet(images.stem, images.stem, "", ((images, ""),))]
@@ -93,10 +116,9 @@ def _samples(images: Path) -> list[ImageSet]:
 
 @torch.no_grad()
 def _classify(
-    model: MILModel, found: Cells, device: str
+    model: MILModel, found: Cells, instances: NDArray[Any], device: str
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], pd.DataFrame]:
-    instances = torch.from_numpy(found.crops if found.roi is None else found.roi).to(device)
-    out = model(instances[None])
+    out = model(torch.from_numpy(instances).to(device)[None])
     pooled = out.pooled
     columns = {"attention": pooled.attention, "anomaly_score": pooled.anomaly,
                "weight": pooled.weights}  # fmt: skip

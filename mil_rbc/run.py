@@ -19,10 +19,12 @@ from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Split, split_hash
 from mil_rbc.data.store import load_cohort, save_cohort
 from mil_rbc.errors import RunError
+from mil_rbc.instances import prepare
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.options import FREE, Options, parse, plain
 from mil_rbc.report.tables import write_tables
 from mil_rbc.run_folder import Record
+from mil_rbc.training.baselines import baselines
 from mil_rbc.training.execute import run_trials
 from mil_rbc.training.trial import deal_runs, grid
 
@@ -49,7 +51,7 @@ def run(
     stored = _stored(options)
     if stored is not None:
         options = _with_finished(options, stored[0])
-    cohort = _cohort(options)
+    cohort = prepare(_cohort(options), options.instances, folder.path)
     if len(set(cohort.labels.tolist())) < 2:
         raise RunError(
             f"all {len(cohort.bags)} bags have the class {cohort.classes[cohort.bags[0].label]!r}: "
@@ -77,7 +79,8 @@ def run(
     record.seconds_before = 0.0
     folder.write_config(config, record)
     said = describe(options, cohort, record)
-    tables = write_tables(trials, results, cohort, options, said)
+    known = baselines(cohort, splits)
+    tables = write_tables(trials, results, cohort, options, said, known)
     if not report:
         return tables
     from mil_rbc.report.page import write_report
@@ -108,8 +111,10 @@ def describe(options: Options, cohort: Cohort, record: Record) -> str:
 def _cohort(options: Options) -> Cohort:
     stored = options.folder.cohort
     if options.cohort == "rendered" and stored.exists():  # rendering takes longer than reading
-        return load_cohort(stored)
+        return load_cohort(stored, encoded=False)
     extra = dict(options.cohort_options)
+    if options.instances == "roi" and "instances" in COHORTS[options.cohort].options():
+        extra.setdefault("instances", "roi")
     if "folds" in COHORTS[options.cohort].options():
         extra.setdefault("folds", options.folds)  # the source of the cells decides the folds
     return load(options.cohort, options.data, seed=options.cohort_seed, size=options.size, **extra)
@@ -123,6 +128,7 @@ def _record(cohort: Cohort, splits: list[list[Split]], options: Options, argv: l
 
     from mil_rbc.model.topology import resolve_space
 
+    encoding = cohort.encoding
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return Record(
         command=shlex.join(["python", "-m", "mil_rbc.run", *argv]),
@@ -134,7 +140,8 @@ def _record(cohort: Cohort, splits: list[list[Split]], options: Options, argv: l
         machine=f"{platform.machine()}, {os.cpu_count()} cores{gpu}",
         provenance=cohort.provenance,
         classes=list(cohort.classes),
-        space=resolve_space(options.space, cohort.kind),
+        instances=dataclasses.asdict(encoding) if encoding else {"name": cohort.kind},
+        space=resolve_space(options.space, cohort.kind, crops=encoding is not None),
         data_sha256=cohort.data_hash(),
         cells_sha256=cohort.cells_hash(),
         split_sha256=[split_hash(cohort, s) for s in splits],

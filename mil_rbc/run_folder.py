@@ -24,6 +24,7 @@ class Record:
         machine: processor, cores and GPU.
         provenance: what the data are.
         classes: class names in the order of the logits.
+        instances: name of the kind of instance; of a frozen encoder, name, words and hash.
         space: what A^X was measured on.
         data_sha256, cells_sha256: of everything a result depends on, and of the known cell labels.
         split_sha256: of the folds of each run.
@@ -38,6 +39,7 @@ class Record:
     machine: str = ""
     provenance: str = ""
     classes: list[str] = field(default_factory=list)
+    instances: dict[str, Any] = field(default_factory=dict)
     space: str = ""
     data_sha256: str = ""
     cells_sha256: str = ""
@@ -59,6 +61,15 @@ class Record:
 
     def check_same(self, now: Record, out: Path) -> None:
         """Raise `RunError` unless a run of `now` may go on in a folder of this one."""
+        there, here = (
+            f"{r.instances.get('name', '')} {r.instances.get('sha256', '')[:12]}".strip()
+            for r in (self, now)
+        )
+        if there not in ("", here):
+            raise RunError(
+                f"{out} holds a run on instances {there}, not {here} (the hash is of weights and "
+                f"preprocessing): give --instances and the weights of that run, or another --out"
+            )
         if self.data_sha256 != now.data_sha256:
             said = "data than are there now"
         elif self.cells_sha256 not in ("", now.cells_sha256):

@@ -132,11 +132,13 @@ def _with(options: Options, chosen: dict[str, Any], out: Path) -> Options:
 
 
 def _share_cohort(before: list[Options], now: Options) -> None:
-    """Copy the cohort from an earlier combination that draws the same one, to render it once."""
-    names = ("cohort", "data", "size", "cohort_seed", "cohort_options")
+    """Copy the cohort and its features from an earlier combination that draws the same one."""
+    names = ("cohort", "data", "size", "cohort_seed", "cohort_options", "instances")
     same = [o for o in before if all(getattr(o, n) == getattr(now, n) for n in names)]
     target = now.folder.cohort
     if same and not target.exists():
+        for file in same[0].out.glob("features-*.npy"):
+            write_whole(now.out / file.name, file.read_bytes())
         write_whole(target, same[0].folder.cohort.read_bytes())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,27 @@ SHAPES: Registry[tuple[int, ...] | None] = Registry(
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """The frozen network whose features are a cohort's instances.
+
+    Attributes:
+        name: as `--instances` names it.
+        words: what a report calls it.
+        features: width of a vector.
+        least_side: of the crops it takes.
+        sha256: of its weights and preprocessing, in hexadecimal.
+        file: name of the file of features beside the cohort; empty where there is none.
+    """
+
+    name: str
+    words: str
+    features: int
+    least_side: int
+    sha256: str
+    file: str = ""
+
+
+@dataclass(frozen=True)
 class Bag:
     """One sample: every instance found in its images, and one label for all of them together.
 
@@ -33,6 +54,7 @@ class Bag:
         images: `(N,)` names of the images the instances were cut from.
         cell_labels: `(N,)` int64 indices into `Cohort.cell_classes`, -1 where unknown. They score
             explanations and are never given to a model.
+        crops: `(N, 64, 64)` uint8 crops that vectors were computed from, where they were.
     """
 
     bag: str
@@ -41,9 +63,15 @@ class Bag:
     instances: NDArray[Any]
     images: NDArray[np.str_]
     cell_labels: NDArray[np.int64] | None = None
+    crops: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.instances)
+
+    @property
+    def pictures(self) -> NDArray[np.uint8] | None:
+        """The cells as `(N, 64, 64)` uint8, `None` where they are no pictures."""
+        return self.instances if self.instances.dtype == np.uint8 else self.crops
 
     def known_labels(self) -> NDArray[np.int64]:
         """`cell_labels`, all -1 where there are none."""
@@ -104,6 +132,7 @@ class Cohort:
         words: what a report calls its parts; `None` until its source has said so.
         prepared: whether the instances are prepared in a way of their own, so that a model of them
             has nothing to say about crops of other images.
+        encoding: what the vectors were computed by; `None` where the source gives the instances.
     """
 
     name: str
@@ -119,6 +148,7 @@ class Cohort:
     test_fold: dict[str, int] | None = None
     words: Words | None = None
     prepared: bool = False
+    encoding: Encoding | None = None
     _hash: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -179,6 +209,10 @@ class Cohort:
 
     def data_hash(self) -> str:
         """SHA-256 over everything a result depends on, in hexadecimal."""
+        if not self._hash and self.encoding is not None:
+            # Features follow from crops and encoder, but for the last bits, which threads decide.
+            both = f"{self.decoded().data_hash()} {self.encoding.sha256}"
+            self._hash = hashlib.sha256(both.encode()).hexdigest()
         if not self._hash:
             digest = hashlib.sha256()
             header = (self.kind, self.classes, self.control, self.standardize, self.test_fold)
@@ -190,3 +224,18 @@ class Cohort:
                 digest.update(np.ascontiguousarray(bag.instances).tobytes())
             self._hash = digest.hexdigest()
         return self._hash
+
+    def encoded(self, features: NDArray[np.float32], encoding: Encoding) -> Cohort:
+        """The same bags of crops with features `(cells, width)`, in order, as instances."""
+        bags, start = list[Bag](), 0
+        for bag in self.bags:
+            rows = features[start : (start := start + len(bag))]
+            bags.append(replace(bag, instances=rows, crops=bag.instances))
+        return replace(self, kind="vector", bags=bags, standardize=True, encoding=encoding)
+
+    def decoded(self) -> Cohort:
+        """The cohort of crops that `encoded` was called on."""
+        if self.encoding is None:
+            return self
+        bags = [replace(b, instances=np.asarray(b.crops), crops=None) for b in self.bags]
+        return replace(self, kind="crop", bags=bags, standardize=False, encoding=None)

@@ -158,7 +158,7 @@ def _marks(cohort: Cohort, index: int) -> list[tuple[str, str | bytes]]:
     marks += [("image", str(name)) for name in dict.fromkeys(bag.images.tolist())]
     marks += [
         ("identical instance", hashlib.blake2b(row.tobytes(), digest_size=16).digest())
-        for row in np.ascontiguousarray(bag.instances)
+        for row in np.ascontiguousarray(bag.instances if bag.crops is None else bag.crops)
     ]
     return marks
 

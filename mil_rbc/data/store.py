@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mil_rbc.data.bags import Bag, Cohort, Words
+from mil_rbc.data.bags import Bag, Cohort, Encoding, Words
 from mil_rbc.errors import RunError
 from mil_rbc.files import write_whole
 
@@ -21,12 +22,18 @@ _FIELDS = ("name", "kind", "classes", "control", "cell_classes", "anomalous", "p
 
 
 def save_cohort(path: Path, cohort: Cohort) -> None:
-    """Write a cohort to an `.npz` file, whole or not at all."""
+    """Write a cohort to an `.npz` file, whole or not at all.
+
+    Of an encoded cohort the crops are written; its features lie in a file of their own beside it,
+    `Encoding.file`.
+    """
+    encoding, cohort = cohort.encoding, cohort.decoded()
     header: dict[str, Any] = {name: getattr(cohort, name) for name in _FIELDS}
     header["words"] = None if cohort.words is None else asdict(cohort.words)
     header["bags"] = [
         {"bag": b.bag, "patient": b.patient, "label": b.label, "cells": len(b)} for b in cohort.bags
     ]
+    header["encoding"] = asdict(encoding) if encoding else None
     arrays = {
         "header": np.array(json.dumps(header)),
         "instances": np.concatenate([b.instances for b in cohort.bags]),
@@ -39,21 +46,25 @@ def save_cohort(path: Path, cohort: Cohort) -> None:
     write_whole(path, buffer.getbuffer())
 
 
-def load_cohort(path: Path) -> Cohort:
+def load_cohort(path: Path, *, encoded: bool = True) -> Cohort:
     """Read what `save_cohort` wrote; the last one is kept for the next trial of this process.
 
+    Args:
+        path: the file.
+        encoded: with the features of the cohort's encoder, if it has one; else its crops.
+
     Raises:
-        RunError: if the file is not there or damaged.
+        RunError: if the file, or that of the features, is not there or damaged.
     """
     try:
         written = path.stat().st_mtime_ns
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}): run again") from error
-    return _load(path, written)
+    return _load(path, written, encoded)
 
 
 @lru_cache(maxsize=1)
-def _load(path: Path, written: int) -> Cohort:
+def _load(path: Path, written: int, encoded: bool) -> Cohort:
     """`written`, the time of the last change, keeps an older content from being taken for it."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -69,5 +80,20 @@ def _load(path: Path, written: int) -> Cohort:
                         cell_labels=known))  # fmt: skip
     for name in ("classes", "cell_classes", "anomalous"):
         header[name] = tuple(header[name])
-    words = header.pop("words", None)
-    return Cohort(bags=bags, words=None if words is None else Words(**words), **header)
+    words, encoding = header.pop("words", None), header.pop("encoding", None)
+    cohort = Cohort(bags=bags, words=None if words is None else Words(**words), **header)
+    if not encoding or not encoded:
+        return cohort
+    features = read_features(path.parent / encoding["file"], (start, encoding["features"]))
+    if features is None:
+        raise RunError(f"{path.parent / encoding['file']} is missing or damaged: run again")
+    return cohort.encoded(features, Encoding(**encoding))
+
+
+def read_features(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """Features of that shape as a memory map, or `None` if the file is not what it should be."""
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return rows if rows.shape == shape and rows.dtype == np.float32 else None

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import torchtopo
@@ -71,9 +72,15 @@ SPACES: dict[Kind, dict[Space, Callable[[Tensor, Standardizer], Tensor]]] = {
 }
 
 
-def resolve_space(space: Space, kind: Kind) -> Space:
-    """Say which space `"auto"` means, or that the instances do not have the one asked for."""
-    there = SPACES[kind]
+def resolve_space(space: Space, kind: Kind, *, crops: bool = False) -> Space:
+    """Say which space `"auto"` means, or that the instances do not have the one asked for.
+
+    Args:
+        space: the one asked for.
+        kind: of the instances.
+        crops: whether the crops that vectors were computed from are there too.
+    """
+    there = [*SPACES[kind], *(["images"] if crops else [])]
     if space == "auto":
         return next(iter(there))
     if space not in there:
@@ -84,13 +91,20 @@ def resolve_space(space: Space, kind: Kind) -> Space:
     return space
 
 
-def points_of(instances: Tensor, kind: Kind, space: Space, standardize: Standardizer) -> Tensor:
+def points_of(
+    instances: Tensor, kind: Kind, space: Space, standardize: Standardizer,
+    crops: NDArray[np.uint8] | None = None,
+) -> Tensor:  # fmt: skip
     """Points (N, D) float32 on which A^X is measured.
 
     `images`: crops in [0, 1], flattened, so a distance is in units of grey levels times √pixels.
     `roi`: RoI features, flattened. `features`: vectors standardised as the encoder sees them; of
     crops, histograms of oriented gradients; of RoI features, their mean over the 14×14 places.
+    `crops` are those that vectors were computed from.
     """
+    if kind == "vector" and space == "images":
+        assert crops is not None
+        return _flat(torch.from_numpy(np.array(crops)), standardize)
     return SPACES[kind][space](instances, standardize)
 
 

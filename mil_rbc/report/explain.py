@@ -205,8 +205,8 @@ def example(
     models = {arm: load_model(paths[arm])[0] for arm in ("on", "off") if arm in paths}
     first = next(iter(models.values()))
     instances = torch.from_numpy(np.array(bag.instances))
-    space = resolve_space(options.space, cohort.kind)
-    points = points_of(instances, cohort.kind, space, first.standardize)
+    space = resolve_space(options.space, cohort.kind, crops=bag.crops is not None)
+    points = points_of(instances, cohort.kind, space, first.standardize, bag.crops)
     measured = input_space(points, options.scale)
     data = BagData(instances, torch.tensor(bag.label), measured)
     return Example(

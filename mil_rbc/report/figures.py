@@ -157,7 +157,8 @@ def lambda_ratio(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
 
 def cell_scores(shown: Example, *, colours: dict[str, str]) -> Figure:
     """Fig. 4: the cells of a bag, framed by their score, with and without topology."""
-    if shown.bag.instances.ndim != 3:
+    pictures = shown.bag.pictures
+    if pictures is None:
         return _score_strips(shown, colours)
     cells = _thinned(shown.order, 24)
     figure = Figure(figsize=(5.2 * len(shown.views), 1.4 + 1.05 * -(-len(cells) // 6)))
@@ -169,7 +170,7 @@ def cell_scores(shown: Example, *, colours: dict[str, str]) -> Figure:
         for axis in axes[len(cells) :]:
             axis.set_axis_off()
         for axis, cell in zip(axes, cells, strict=False):
-            axis.imshow(shown.bag.instances[cell], cmap="gray", vmin=0, vmax=255)
+            axis.imshow(pictures[cell], cmap="gray", vmin=0, vmax=255)
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)

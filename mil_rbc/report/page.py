@@ -20,7 +20,7 @@ from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.options import Options, plain
 from mil_rbc.report import explain, figures
 from mil_rbc.report.statistics import METRICS
-from mil_rbc.report.tables import ARMS, TITLES, percent, published, published_gain
+from mil_rbc.report.tables import ARMS, BASELINE, TITLES, percent, published, published_gain
 from mil_rbc.run_folder import Record
 from mil_rbc.training.trial import Trial
 
@@ -56,7 +56,8 @@ def write_report(
         instances=sum(map(len, cohort.bags)),
         today=datetime.date.today().isoformat(),
         verdicts=verdicts(tables["paired"]),
-        table=_table_rows(tables["table1"]), patient_table=_patient_rows(tables["table1"]),
+        table=_table_rows(tables["table1"]), baselines=_baseline_rows(tables),
+        patient_table=_patient_rows(tables["table1"]),
         paired=_paired_rows(tables["paired"]), recall=_recall(tables["predictions"], cohort),
         missing=sorted({m for text in tables["results"]["missing"] for m in text.split()}),
         cells=cells.to_dict("records"), latents=latents.to_dict("records"),
@@ -72,6 +73,8 @@ def _words(cohort: Cohort) -> dict[str, str]:
     """What the report calls a sample, an instance and the unit that is dealt to folds."""
     words = cohort.words or Words()
     shown = {"crop": "images", "roi": "RoI features", "vector": "feature vectors"}[cohort.kind]
+    if cohort.encoding is not None:
+        shown = f"features ({cohort.encoding.words})"
     return {
         "samples": words.samples,
         "instances": f"{shown} of {words.instances}",
@@ -174,6 +177,15 @@ def _table_rows(table: pd.DataFrame) -> dict[str, Any]:
         rows.append({"pooling": row["pooling"], "topology": row["topology"], "first": first,
                      "cells": cells})  # fmt: skip
     return {"titles": [TITLES[m] for m in METRICS], "rows": rows}
+
+
+def _baseline_rows(tables: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """What a pooling must beat; deviations are over folds, since nothing in it is random."""
+    return [
+        {"name": BASELINE.format(r["baseline"]),
+         "cells": [percent(r[f"{m}_mean"], r[f"{m}_std"]) for m in METRICS]}
+        for r in tables.get("baselines", pd.DataFrame()).to_dict("records")
+    ]  # fmt: skip
 
 
 def _patient_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -32,25 +32,37 @@ PAPER: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
 TITLES = {"accuracy": "Accuracy", "f1_weighted": "F1 (weighted)", "f1_macro": "F1 (macro)",
           "balanced_accuracy": "Balanced accuracy", "auroc": "AUROC"}  # fmt: skip
 ARMS = {"off": "without", "on": "with"}
+BASELINE = "{} of the instances, logistic regression"
 TEXT = ("patient", "bag", "label", "prediction", "image", "cell_label")
 
 
 def table1(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over folds × runs, and the one over the means of runs."""
-    names = [*METRICS, *(f"patient_{m}" for m in METRICS), "matched", "spearman"]
     rows: list[dict[str, Any]] = []
     for pooling in POOLINGS.ordered(set(results["pooling"])):
         for arm in [a for a in ARMS if a in set(results["topology"])]:
             part = results[(results["pooling"] == pooling) & (results["topology"] == arm)]
             if part.empty:
                 continue
-            row: dict[str, Any] = {"pooling": pooling, "topology": arm, "trials": len(part)}
-            for name in names:
-                row[f"{name}_mean"] = part[name].mean()
-                row[f"{name}_std"] = part[name].std()
-                row[f"{name}_std_runs"] = part.groupby("run")[name].mean().std()
-            rows.append(row)
+            rows.append({"pooling": pooling, "topology": arm, **_moments(part)})
     return pd.DataFrame(rows)
+
+
+def summary(results: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The same for each value of a column, in order of appearance."""
+    return pd.DataFrame([
+        {by: value, **_moments(part)} for value, part in results.groupby(by, sort=False)
+    ])  # fmt: skip
+
+
+def _moments(part: pd.DataFrame) -> dict[str, Any]:
+    names = [*METRICS, *(f"patient_{m}" for m in METRICS), "matched", "spearman"]
+    row: dict[str, Any] = {"trials": len(part)}
+    for name in [n for n in names if n in part]:
+        row[f"{name}_mean"] = part[name].mean()
+        row[f"{name}_std"] = part[name].std()
+        row[f"{name}_std_runs"] = part.groupby("run")[name].mean().std()
+    return row
 
 
 def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
@@ -98,7 +110,9 @@ def percent(mean: float, std: float) -> str:
     return f"{100 * mean:.2f}" + (f" ± {100 * std:.1f}" if np.isfinite(std) else "")
 
 
-def markdown(table: pd.DataFrame, provenance: str, options: Options, said: str) -> str:
+def markdown(
+    table: pd.DataFrame, provenance: str, options: Options, said: str, baselines: pd.DataFrame
+) -> str:
     """Table 1 in the paper's layout, the paper's own numbers beside ours.
 
     Args:
@@ -106,6 +120,7 @@ def markdown(table: pd.DataFrame, provenance: str, options: Options, said: str) 
         provenance: what the data are.
         options: of the run.
         said: what the run was, in a sentence.
+        baselines: their means, with columns as `table` has them; may be empty.
     """
     columns = [(str(r["pooling"]), str(r["topology"])) for _, r in table.iterrows()]
     values = {(r["pooling"], r["topology"]): r for _, r in table.iterrows()}
@@ -125,6 +140,12 @@ def markdown(table: pd.DataFrame, provenance: str, options: Options, said: str) 
     lines += ["", "Mean ± standard deviation over folds × runs, in percent; *with* and *without* "
               "topological regularization. The paper's numbers are from 71 patients whose images "
               "are not public; they stand here for orientation only.", ""]  # fmt: skip
+    if not baselines.empty:
+        lines += ["| without a pooling that is learned | " + " | ".join(TITLES[m] for m in METRICS)
+                  + " |", "|---" * (len(METRICS) + 1) + "|"]  # fmt: skip
+    for _, row in baselines.iterrows():
+        cells = [percent(row[f"{m}_mean"], row[f"{m}_std"]) for m in METRICS]
+        lines.append(f"| {BASELINE.format(row['baseline'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -142,19 +163,29 @@ def gather(folder: RunFolder, trials: list[Trial], name: str) -> pd.DataFrame:
 
 
 def write_tables(
-    trials: list[Trial], results: list[dict[str, Any]], cohort: Cohort, options: Options, said: str
+    trials: list[Trial], results: list[dict[str, Any]], cohort: Cohort, options: Options, said: str,
+    baselines: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:  # fmt: skip
-    """Write results.csv, predictions.csv, instances.csv, table1.csv, table1.md and paired.csv."""
+    """Write results.csv, predictions.csv, instances.csv, table1.csv, table1.md and paired.csv.
+
+    And, where there are `baselines` (what `training.baselines` returns), baselines.csv; their
+    means are in table1.md.
+    """
     folder = options.folder
     frame = pd.DataFrame(results).drop(columns="key", errors="ignore")
     leading = ["run", "fold", "pooling", "topology", *METRICS]
     frame = frame[[*leading, *(c for c in sorted(frame.columns) if c not in leading)]]
     predictions = gather(folder, trials, "predictions")
     tables = {"results": frame, "predictions": predictions, "table1": table1(frame)}
-    if options.instances:
+    if options.cell_scores:
         tables["instances"] = gather(folder, trials, "instances")
     tables["paired"] = paired(frame, predictions, list(cohort.classes))
     for name, table in tables.items():
         write_whole(folder.table(name), table.to_csv(index=False))
-    write_whole(folder.markdown, markdown(tables["table1"], cohort.provenance, options, said))
+    known = pd.DataFrame()
+    if baselines is not None and not baselines.empty:
+        write_whole(folder.table("baselines"), baselines.to_csv(index=False))
+        known = tables["baselines"] = summary(baselines, "baseline")
+    text = markdown(tables["table1"], cohort.provenance, options, said, known)
+    write_whole(folder.markdown, text)
     return tables

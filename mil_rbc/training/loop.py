@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,7 @@ class Training:
         self._write_metrics(state)
         rows = prediction_rows(self.trial, self.cohort, predictions)
         write_whole(self.folder.table("predictions"), rows.to_csv(index=False))
-        if self.options.instances:
+        if self.options.cell_scores:
             cells = instance_rows(self.trial, self.cohort, predictions)
             write_whole(self.folder.table("instances"), cells.to_csv(index=False))
         if self.options.keep_checkpoints:
@@ -241,6 +242,7 @@ class Training:
                 "control": control, "trial": self.trial.name,
                 "cohort": self.cohort.name, "provenance": self.cohort.provenance,
                 "prepared": self.cohort.prepared,
+                "encoding": asdict(encoding) if (encoding := self.cohort.encoding) else None,
             })  # fmt: skip
         write_json(self.folder.result, {"key": self.key, **result})
         for leftover in (self.folder.resume, self.folder.epoch):

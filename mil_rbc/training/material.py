@@ -36,7 +36,7 @@ class Material:
         standardize: Standardize,
     ) -> None:  # fmt: skip
         self.cohort, self.options, self.device = cohort, options, device
-        self.space = resolve_space(options.space, cohort.kind)
+        self.space = resolve_space(options.space, cohort.kind, crops=cohort.encoding is not None)
         self.standardize = standardize
         inputs = {int(i): self._instances(i) for i in [*train, *others]}
         if cohort.kind != "vector" or cohort.standardize:
@@ -63,9 +63,11 @@ class Material:
         kind, scale = self.cohort.kind, self.options.scale
         key = (self.cohort.data_hash(), index, self.space, scale)
         if key not in _SPACES:
-            points = points_of(instances, kind, self.space, self.standardize).to(self.device)
+            crops = self.cohort.bags[index].crops
+            points = points_of(instances, kind, self.space, self.standardize, crops)
+            points = points.to(self.device)
             measured = input_space(points, scale).to(torch.device("cpu"))
-            if kind == "vector":
+            if kind == "vector" and self.space == "features":
                 return measured
             _SPACES[key] = measured
         return _SPACES[key]
