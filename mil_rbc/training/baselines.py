@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -81,7 +82,10 @@ def _inner(cohort: Cohort, train: NDArray[np.int64]) -> Iterable[Split]:
     patients = [len(np.unique(groups[labels == k])) for k in np.unique(labels)]
     parts = max(2, min(5, *patients))
     dealt = StratifiedGroupKFold(parts, shuffle=True, random_state=0)
-    for a, b in dealt.split(train, labels, groups):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class of one training patient cannot be in every part
+        parted = list(dealt.split(train, labels, groups))
+    for a, b in parted:
         if len(np.unique(labels[a])) > 1:
             yield train[a], train[b]
 
