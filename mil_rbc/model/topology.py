@@ -80,9 +80,11 @@ def resolve_space(space: Space, kind: Kind, *, crops: bool = False) -> Space:
         kind: of the instances.
         crops: whether the crops that vectors were computed from are there too.
     """
-    there = [*SPACES[kind], *(["images"] if crops else [])]
+    there: list[Space] = [*SPACES[kind]]
+    if crops and "images" not in there:
+        there.append("images")
     if space == "auto":
-        return next(iter(there))
+        return there[0]
     if space not in there:
         raise RunError(
             f"A^X cannot be measured on {space!r}: the instances are of kind {kind!r}; use --space "

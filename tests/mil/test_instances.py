@@ -16,6 +16,7 @@ from mil_rbc.data.store import load_cohort, save_cohort
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.instances import INSTANCES, check, efficientnet, features, make, prepare
 from mil_rbc.instances.encoder import FrozenEncoder, Preprocessing, weights_sha256
+from mil_rbc.run_folder import Record
 
 PRETRAINED = pytest.mark.skipif(not efficientnet.installed(), reason="extra 'pretrained'")
 
@@ -265,3 +266,11 @@ def test_the_hash_sees_every_weight_kind() -> None:
     assert weights_sha256(network, "") != before
     changed = dataclasses.replace(Preprocessing(4), side=5)
     assert changed != Preprocessing(4)
+
+
+def test_a_run_on_other_weights_does_not_go_on(tmp_path: Path) -> None:
+    stored = Record(instances={"name": "efficientnet", "sha256": "a" * 64}, data_sha256="1")
+    stored.check_same(stored, tmp_path)
+    for other in ({"name": "efficientnet", "sha256": "b" * 64}, {"name": "crop"}):
+        with pytest.raises(RunError, match="holds a run on instances efficientnet aaaaaaaaaaaa, "):
+            stored.check_same(Record(instances=other, data_sha256="2"), tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from mil_rbc.cli import command
 from mil_rbc.data.bags import Cohort
 from mil_rbc.files import save_checkpoint
+from mil_rbc.instances import efficientnet
 from mil_rbc.model.mil import Architecture, MILModel
 from mil_rbc.model.pooling import AnomalyPooling
 from mil_rbc.predict import main
@@ -119,3 +121,35 @@ def test_samples_before_a_broken_one_are_kept(tmp_path: Path, images: Path) -> N
     given = ["--checkpoint", str(checkpoint(tmp_path)), "--images", str(folder)]
     assert command(main, [*given, "--out", str(cells)]) == 2
     assert set(pd.read_csv(cells)["sample"]) == {p.name for p in images.iterdir()}
+
+
+def encoded_checkpoint(folder: Path, sha256: str) -> Path:
+    from mil_rbc.instances import make as make_encoder
+
+    e = make_encoder("efficientnet").encoding
+    path = checkpoint(folder)
+    architecture = Architecture("vector", e.features, ("well", "ill"), "attention", latent=16)
+    torch.manual_seed(0)
+    save_checkpoint(path, {
+        "architecture": architecture.plain(), "model": MILModel(architecture).state_dict(),
+        "version": "x", "cohort": "rendered", "provenance": "Synthetic: random weights.",
+        "encoding": {**asdict(e), "sha256": sha256 or e.sha256},
+    })  # fmt: skip
+    return path
+
+
+@pytest.mark.skipif(not efficientnet.installed(), reason="extra 'pretrained'")
+def test_cells_are_encoded_as_in_training(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--images", str(images), "--out", str(tmp_path / "cells.csv")]
+    path = encoded_checkpoint(tmp_path, "")
+    assert command(main, ["--checkpoint", str(path), *given]) == 0
+    table = pd.read_csv(tmp_path / "cells.csv")
+    assert np.allclose(table.groupby("sample")["attention"].sum(), 1)
+    capsys.readouterr()
+    path = encoded_checkpoint(tmp_path, "0" * 64)
+    assert command(main, ["--checkpoint", str(path), *given]) == 2
+    said = capsys.readouterr().err
+    assert "was trained on features of EfficientNet-Lite0" in said
+    assert "000000000000" in said
