@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from mil_rbc.cli import command
 from mil_rbc.detect import Name, make
-from mil_rbc.detect.samples import Cells, ImageSet, find_cells, find_samples
+from mil_rbc.detect.census import Census
+from mil_rbc.detect.detections import Detections
+from mil_rbc.detect.draw import write_drawing
+from mil_rbc.detect.samples import Cells, ImageSet, find_each, find_samples
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import check_writable, write_whole
 from mil_rbc.instances import make as make_encoder
@@ -31,6 +34,7 @@ def predict(
     weights: Path | None = None,
     device: str = "cpu",
     instances: str = "",
+    draw: Path | None = None,
 ) -> pd.DataFrame:
     """Classify the samples in a folder of smear images and write the scores of their cells.
 
@@ -44,6 +48,7 @@ def predict(
         device: where the model and Mask R-CNN run: cpu, cuda.
         instances: the frozen encoder of the model's cells, where its weights are no longer where
             they were in training, such as timm:NAME@FILE.
+        draw: folder for a picture of every image with the boxes that were found.
 
     Returns:
         One row per sample: sample, prediction, cells and the probability of each class.
@@ -65,9 +70,17 @@ def predict(
     encoder = None if encoding is None else _encoder(checkpoint, encoding, instances)
     check_writable(out)
     finder = make(detector, weights=weights, device=device)
+    census = Census()
+
+    def see(name: str, image: NDArray[np.uint8], detections: Detections) -> None:
+        census.see(name, image, detections)
+        if draw is not None:
+            write_drawing(draw, name, image, detections)
+
     samples, cells = [], []
-    for sample in _samples(images):
-        found = find_cells(sample, finder, roi=kind == "roi")
+    for sample, found in find_each(_samples(images), finder, roi=kind == "roi", seen=see):
+        if not isinstance(found, Cells):
+            continue
         cells_of = found.crops if found.roi is None else found.roi
         probabilities, scores = _classify(
             model, found, cells_of if encoder is None else encoder(found.crops), device
@@ -81,6 +94,16 @@ def predict(
         table = pd.concat(cells, ignore_index=True)  # written now: the next image may be at fault
         ordered = ["sample", *(c for c in table.columns if c != "sample")]
         write_whole(out, table[ordered].to_csv(index=False))
+    sizes = stored.get("bag_sizes")
+    for row in samples if sizes else ():
+        if not sizes[0] / 2 <= row["cells"] <= sizes[1] * 2:
+            print(
+                f"odd: sample {row['sample']!r} has {row['cells']} cells, the bags that the model "
+                f"was trained on had {sizes[0]} to {sizes[1]}: do not trust its prediction",
+                file=sys.stderr,
+            )
+    for line in census.odd():
+        print(f"odd: {line}", file=sys.stderr)
     print(f"Trained on: {stored['provenance']}", file=sys.stderr)
     return pd.DataFrame(samples)
 
@@ -108,7 +131,7 @@ def _encoder(checkpoint: Path, encoding: dict[str, Any], instances: str) -> Froz
 
 def _samples(images: Path) -> list[ImageSet]:
     if images.is_file():
-        return [ImageSet(images.stem, images.stem, "", ((images, ""),))]
+        return [ImageSet(images.stem, images.stem, "", ((images, ""),), images.parent)]
     if not images.exists():
         raise DataError(f"there is no image or folder {images}: check --images")
     return find_samples(images)

@@ -15,7 +15,7 @@ from mil_rbc.data.crops import SIDE, grey, stretch
 from mil_rbc.data.reading import list_images, need_folder, read_image, read_table
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.bag_folder import COLUMNS, TABLE
-from mil_rbc.detect.samples import find_all, find_samples
+from mil_rbc.detect.samples import Cells, find_each, find_samples
 from mil_rbc.errors import DataError
 
 KEYS: dict[str, Kind] = {"crops": "crop", "roi": "roi", "vectors": "vector"}
@@ -128,7 +128,8 @@ def load_images(
                 f"{sample.images[0][1]}: label of sample {sample.name!r} is empty; fill it in"
             )
     finder = make(detector, weights=Path(weights) if weights else None, device=device)
-    found = find_all(samples, finder, roi=instances == "roi")
+    every = find_each(samples, finder, roi=instances == "roi")
+    found = [cells for _, cells in every if isinstance(cells, Cells)]
     classes = _classes({sample.label for sample in samples}, control)
     bags = [
         Bag(

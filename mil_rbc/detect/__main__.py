@@ -10,15 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import pandas as pd
 from jsonargparse import ArgumentParser
+from numpy.typing import NDArray
 
 from mil_rbc.cli import command
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.bag_folder import write_bag
+from mil_rbc.detect.census import Census
+from mil_rbc.detect.detections import Detections
+from mil_rbc.detect.draw import write_drawing
 from mil_rbc.detect.precision import evaluate as measure
-from mil_rbc.detect.samples import find_cells, find_samples
+from mil_rbc.detect.samples import NoCells, find_each, find_samples
 from mil_rbc.errors import DataError
-from mil_rbc.files import check_device, check_writable, write_json
+from mil_rbc.files import check_device, check_writable, write_json, write_whole
+from mil_rbc.smears.fields import KINDS, TEST_SEED, fields
 from mil_rbc.smears.recipe import RECIPES, Size
 from mil_rbc.smears.render import smears
 
@@ -35,6 +42,8 @@ def find(
     weights: Path | None = None,
     device: str = "cpu",
     roi: bool = False,
+    skip_empty: bool = False,
+    draw: Path | None = None,
 ) -> None:
     """Find the cells in a folder of smear images and write a folder of bags.
 
@@ -45,16 +54,35 @@ def find(
         weights: file that 'train' wrote.
         device: where maskrcnn runs: cpu, cuda.
         roi: also store the 256x14x14 RoI features (maskrcnn).
+        skip_empty: leave samples without a whole cell out and list them in skipped.csv.
+        draw: folder for a picture of every image with the boxes that were found.
     """
     samples = find_samples(images)
     finder = make(detector, weights=weights, device=device)
-    count = 0
-    for number, sample in enumerate(samples, 1):
-        cells = find_cells(sample, finder, roi=roi)
-        write_bag(out, number, sample, cells)  # at once: the next image may be at fault
+    census = Census()
+
+    def see(name: str, image: NDArray[np.uint8], found: Detections) -> None:
+        census.see(name, image, found)
+        if draw is not None:
+            write_drawing(draw, name, image, found)
+
+    count, skipped = 0, []
+    for sample, cells in find_each(samples, finder, roi=roi, skip_empty=skip_empty, seen=see):
+        number = samples.index(sample) + 1
+        if isinstance(cells, NoCells):
+            skipped.append((sample.name, str(cells)))
+            say(f"{number}/{len(samples)}  {sample.name}: skipped, no whole cell")
+            continue
+        write_bag(out, number, sample, cells)  # at once: an interrupted run keeps what it found
         say(f"{number}/{len(samples)}  {sample.name}: {len(cells.crops)} cells")
         count += len(cells.crops)
-    say(f"{count} cells in {len(samples)} bags: {out}")
+    for line in census.odd():
+        print(f"odd: {line}", file=sys.stderr)
+    if skipped:
+        table = pd.DataFrame(skipped, columns=["sample", "reason"])
+        write_whole(out / "skipped.csv", table.to_csv(index=False))
+        say(f"skipped {len(skipped)} samples: {out / 'skipped.csv'}")
+    say(f"{count} cells in {len(samples) - len(skipped)} bags: {out}")
 
 
 def train(
@@ -136,7 +164,42 @@ def evaluate(
         write_json(out, result)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"train": train, "evaluate": evaluate}
+def evaluate_fields(
+    detector: Name = "watershed",
+    weights: Path | None = None,
+    device: str = "cpu",
+    images: int = 10,
+    seed: int = TEST_SEED,
+    out: Path | None = None,
+) -> None:
+    """Average precision on each kind of synthetic field: round, with leukocytes, clumps and more.
+
+    Args:
+        detector: watershed, or maskrcnn with weights.
+        weights: file that 'train' wrote.
+        device: where maskrcnn runs.
+        images: how many fields of each kind.
+        seed: of the fields: 202 to report numbers, 101 to choose a detector's settings by.
+        out: file for the numbers as JSON.
+    """
+    if images < 1:
+        raise DataError(f"--images must be at least 1, not {images}")
+    finder = make(detector, weights=weights, device=device)
+    say("synthetic     AP 0.5  AP 0.75  cells  found")
+    results = {}
+    for kind in KINDS:
+        result = measure(finder, itertools.islice(fields(kind, seed), images))
+        results[kind] = asdict(result)
+        say(f"{kind:12}{result.ap50:8.3f}{result.ap75:9.3f}{result.cells:7}{result.found:7}")
+    if out is not None:
+        write_json(out, {"detector": detector, "seed": seed, "kinds": results})
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "fields": evaluate_fields,
+}
 
 
 def main(argv: list[str]) -> None:
@@ -146,7 +209,9 @@ def main(argv: list[str]) -> None:
     parser = ArgumentParser(
         prog=f"python -m mil_rbc.detect {name}".rstrip(),
         description=(run.__doc__ or "").split("\n")[0],
-        epilog="" if name else "Further commands: 'train' and 'evaluate', each with --help.",
+        epilog=""
+        if name
+        else "Further commands: 'train', 'evaluate' and 'fields', each with --help.",
     )
     if not name:
         parser.add_argument("images", type=Path, help="folder of images, with a patients.csv "

@@ -8,6 +8,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mil_rbc.data.crops import inside
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Something in an image that is no whole red cell, and why not.
+
+    Attributes:
+        box: `x0, y0, x1, y1` in pixels, ends excluded.
+        reason: a few words.
+    """
+
+    box: tuple[int, int, int, int]
+    reason: str
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -17,14 +32,27 @@ class Detections:
         boxes: `(n, 4)` int64 `x0, y0, x1, y1` in pixels, ends excluded.
         scores: `(n,)` float64, larger is surer.
         masks: for each cell a bool patch as large as its box.
+        cut: `(n,)` bool, cells that the rim of a round field cuts; `None`: none of them.
+        rejected: what else was seen.
     """
 
     boxes: NDArray[np.int64]
     scores: NDArray[np.float64]
     masks: tuple[NDArray[np.bool_], ...]
+    cut: NDArray[np.bool_] | None = None
+    rejected: tuple[Rejected, ...] = ()
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def whole(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """`(n,)` bool: which cells neither the image's border nor the field's rim cuts.
+
+        Args:
+            shape: height and width of the image.
+        """
+        whole = inside(self.boxes, shape)
+        return whole if self.cut is None else whole & ~self.cut
 
 
 class Detector(Protocol):

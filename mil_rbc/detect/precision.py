@@ -58,7 +58,8 @@ def average_precision(
     """Area under the precision-recall curve, detections of all images ranked together.
 
     Within an image the surest detection first takes the free true cell it overlaps most; precision
-    is made non-increasing before the area is taken, as in PASCAL VOC since 2010.
+    is made non-increasing before the area is taken, and who finds a difficult cell or misses it
+    neither wins nor loses by it, as in PASCAL VOC since 2010.
 
     Args:
         pairs: the detections in each image and the truth about it.
@@ -67,36 +68,43 @@ def average_precision(
     Returns:
         One value in [0, 1] for each threshold.
     """
-    scores: list[NDArray[np.float64]] = []
-    hits: list[list[NDArray[np.bool_]]] = [[] for _ in thresholds]
+    outcomes: list[list[tuple[NDArray[np.float64], NDArray[np.bool_]]]] = [[] for _ in thresholds]
     cells = 0
     for found, truth in pairs:
         overlap = mask_iou(found.boxes, found.masks, truth.boxes, truth.masks)
-        scores.append(found.scores)
-        cells += len(truth.boxes)
-        for threshold, hit in zip(thresholds, hits, strict=True):
-            hit.append(_match(overlap, found.scores, threshold))
-    order = np.argsort(-np.concatenate([np.zeros(0), *scores]), kind="stable")
-    return [_area(np.concatenate([np.zeros(0, bool), *hit])[order], cells) for hit in hits]
+        difficult = truth.difficult
+        if difficult is None:
+            difficult = np.zeros(len(truth.boxes), dtype=bool)
+        cells += int(np.count_nonzero(~difficult))
+        for threshold, of_threshold in zip(thresholds, outcomes, strict=True):
+            outcome = _match(overlap, found.scores, threshold, difficult)
+            of_threshold.append((found.scores[outcome >= 0], outcome[outcome >= 0] == 1))
+    return [_area(of_threshold, cells) for of_threshold in outcomes]
 
 
 def _match(
-    overlap: NDArray[np.float64], scores: NDArray[np.float64], threshold: float
-) -> NDArray[np.bool_]:
+    overlap: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    threshold: float,
+    difficult: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """For each detection 1 if it finds a cell, 0 if not, -1 if it found a difficult one."""
     free = overlap.copy()
-    hit = np.zeros(len(scores), dtype=bool)
+    outcome = np.zeros(len(scores), dtype=np.int64)
     for i in np.argsort(-scores, kind="stable"):
         if free.shape[1] and free[i].max() >= threshold:
-            hit[i] = True
-            free[:, free[i].argmax()] = 0.0
-    return hit
+            best = free[i].argmax()
+            outcome[i] = -1 if difficult[best] else 1
+            free[:, best] = 0.0
+    return outcome
 
 
-def _area(hit: NDArray[np.bool_], cells: int) -> float:
+def _area(outcomes: list[tuple[NDArray[np.float64], NDArray[np.bool_]]], cells: int) -> float:
     if cells == 0:
         return float("nan")
-    true_positives = np.cumsum(hit)
-    precision = true_positives / np.arange(1, len(hit) + 1)
+    scores, hit = (np.concatenate(part) for part in zip(*outcomes, strict=True))
+    hit = hit[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(hit) / np.arange(1, len(hit) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(envelope[hit].sum() / cells)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mil_rbc.data.crops import cut, inside
+from mil_rbc.data.crops import cut
 from mil_rbc.data.reading import list_images, read_image, read_table
-from mil_rbc.detect.detections import Detector
+from mil_rbc.detect.detections import Detections, Detector
 from mil_rbc.errors import DataError
 
 COLUMNS = ("image", "sample", "patient", "label")
+
+
+class NoCells(DataError):
+    """A sample whose images show no whole cell."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,19 @@ class ImageSet:
         patient: whom it is from.
         label: the class, empty where it is not known.
         images: file and where it was named, for error messages.
+        folder: what the images' names are relative to.
     """
 
     name: str
     patient: str
     label: str
     images: tuple[tuple[Path, str], ...]
+    folder: Path
+
+    def image_name(self, path: Path) -> str:
+        """Path of an image in the folder, so that `a/1.png` and `b/1.png` are two."""
+        inside = path.is_relative_to(self.folder)
+        return (path.relative_to(self.folder) if inside else path).as_posix()
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class Cells:
 
     Attributes:
         crops: `(n, 64, 64)` uint8, grey, each min-maxed on its own.
-        images: `(n,)` name of the image each is from.
+        images: `(n,)` path of the image each is from, in the folder of images.
         boxes: `(n, 4)` int64 `x0, y0, x1, y1` in that image.
         roi: `(n, 256, 14, 14)` float16 features, if asked for.
     """
@@ -73,7 +84,9 @@ def find_samples(folder: Path) -> list[ImageSet]:
         return _from_table(folder)
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     sets = [
-        ImageSet(place.name, place.name, "", tuple((path, "") for path in list_images(place)))
+        ImageSet(
+            place.name, place.name, "", tuple((path, "") for path in list_images(place)), folder
+        )
         for place in places
     ]
     sets = [found for found in sets if found.images]
@@ -110,34 +123,45 @@ def _from_table(folder: Path) -> list[ImageSet]:
                 f"{about[sample][0]!r} and {patient!r}; rename one of the samples"
             )
         images.setdefault(sample, []).append((folder / image, f"{path.name}, row {number}"))
-    return [ImageSet(name, *about[name], tuple(images[name])) for name in about]
+    return [ImageSet(name, *about[name], tuple(images[name]), folder) for name in about]
 
 
-def find_cells(sample: ImageSet, detector: Detector, *, roi: bool = False) -> Cells:
+def find_cells(
+    sample: ImageSet,
+    detector: Detector,
+    *,
+    roi: bool = False,
+    seen: Callable[[str, NDArray[np.uint8], Detections], None] | None = None,
+) -> Cells:
     """Find the cells in the images of a sample.
 
-    A cell that the border of its image cuts is left out: its shape is not its own.
+    A cell that the border of its image or the rim of a round field cuts is left out: its shape is
+    not its own.
 
     Args:
         sample: the images.
         detector: finds the cells.
         roi: whether to compute RoI features too; only Mask R-CNN can.
+        seen: gets name, pixels and detections of each image.
 
     Raises:
-        DataError: if an image cannot be read or is empty, or none of them shows a whole cell.
+        NoCells: if none of the images shows a whole cell.
+        DataError: if an image cannot be read or is empty.
     """
     crops, boxes, names, features = [], [], [], []
     for path, where in sample.images:
         image = read_image(path, where)
-        found = detector(image).boxes
-        found = found[inside(found, image.shape[:2])]
+        every = detector(image)
+        found = every.boxes[every.whole(image.shape[:2])]
+        if seen is not None:
+            seen(sample.image_name(path), image, every)
         crops.append(cut(image, found))
         boxes.append(found)
-        names += [path.name] * len(found)
+        names += [sample.image_name(path)] * len(found)
         if roi and len(found):
             features.append(detector.roi_features(image, found).astype(np.float16))
     if not names:
-        raise DataError(
+        raise NoCells(
             f"sample {sample.name!r}: no whole cell was found in {len(sample.images)} image(s), "
             f"such as {sample.images[0][0]}; remove the sample or replace its images"
         )
@@ -149,17 +173,39 @@ def find_cells(sample: ImageSet, detector: Detector, *, roi: bool = False) -> Ce
     )
 
 
-def find_all(
+def find_each(
     samples: Sequence[ImageSet],
     detector: Detector,
     *,
     roi: bool = False,
-    say: Callable[[str], None] = lambda _: None,
-) -> list[Cells]:
-    """Find the cells of several samples, with a line on each."""
-    found = []
-    for number, sample in enumerate(samples, 1):
-        cells = find_cells(sample, detector, roi=roi)
-        say(f"{number}/{len(samples)}  {sample.name}: {len(cells.crops)} cells")
-        found.append(cells)
-    return found
+    skip_empty: bool = False,
+    seen: Callable[[str, NDArray[np.uint8], Detections], None] | None = None,
+) -> Iterator[tuple[ImageSet, Cells | NoCells]]:
+    """Find the cells of several samples; a fault waits until all the others have been seen.
+
+    Args:
+        samples: the samples.
+        detector: finds the cells.
+        roi: whether to compute RoI features too.
+        skip_empty: a sample without a whole cell is no fault but gives its `NoCells`.
+        seen: as for `find_cells`.
+
+    Raises:
+        DataError: at the end, naming every sample at fault.
+    """
+    faults: list[str] = []
+    for sample in samples:
+        try:
+            yield sample, find_cells(sample, detector, roi=roi, seen=seen)
+        except NoCells as error:
+            if skip_empty:
+                yield sample, error
+            else:
+                faults.append(str(error))
+        except DataError as error:
+            faults.append(str(error))
+    if len(faults) == 1:
+        raise DataError(faults[0])
+    if faults:
+        listed = "".join(f"\n  {fault}" for fault in faults)
+        raise DataError(f"{len(faults)} of {len(samples)} samples are at fault:{listed}")

@@ -34,6 +34,8 @@ class Smear:
         boxes: `(n, 4)` int64 `x0, y0, x1, y1` (ends excluded), cut at the image's border.
         masks: for each cell a bool patch as large as its box.
         morphologies: `(n,)` names.
+        difficult: `(n,)` bool, cells that are hidden in part: a detector may find them or not.
+            `None`: there are none.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Smear:
     boxes: NDArray[np.int64]
     masks: tuple[NDArray[np.bool_], ...]
     morphologies: NDArray[np.str_]
+    difficult: NDArray[np.bool_] | None = None
 
     def full_masks(self) -> NDArray[np.bool_]:
         """`(n, height, width)` bool: every cell's mask in the whole image; masks may overlap."""
@@ -91,9 +94,26 @@ def render(
     n = len(morphologies)
     radii = appearance.radius * np.exp(rng.normal(0.0, 0.06, n))
     centres = _place(radii, shape, rng)
+    canvas, boxes, masks = paint(morphologies, radii, centres, shape, rng)
+    image = photograph(canvas, appearance, rng)
+    return Smear(name, image, boxes, masks, np.array(morphologies))
+
+
+def paint(
+    morphologies: tuple[str, ...],
+    radii: NDArray[np.float64],
+    centres: NDArray[np.float64],
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[NDArray[np.bool_], ...]]:
+    """Paint cells of `(n,)` radii at `(n, 2)` centres (row, column) on an empty canvas.
+
+    Returns:
+        The `(height, width)` thickness, the cells' `(n, 4)` boxes, and their masks in these.
+    """
     canvas = np.zeros(shape)
-    boxes = np.zeros((n, 4), dtype=np.int64)
-    masks: list[NDArray[np.bool_] | None] = [None] * n
+    boxes = np.zeros((len(radii), 4), dtype=np.int64)
+    masks: list[NDArray[np.bool_] | None] = [None] * len(radii)
     kinds = np.array(morphologies)
     for kind in dict.fromkeys(morphologies):  # in order of appearance: the same on every machine
         members = np.flatnonzero(kinds == kind)
@@ -102,10 +122,8 @@ def render(
         patches *= np.exp(rng.normal(0.0, 0.08, (len(members), 1, 1)))  # haemoglobin of a cell
         half = patches.shape[1] // 2
         for i, (row, column), patch in zip(members, whole, patches, strict=True):
-            boxes[i], masks[i] = _paint(canvas, patch, int(row) - half, int(column) - half)
-    image = _photograph(canvas, appearance, rng)
-    found = tuple(mask for mask in masks if mask is not None)
-    return Smear(name, image, boxes, found, kinds)
+            boxes[i], masks[i] = _paint_one(canvas, patch, int(row) - half, int(column) - half)
+    return canvas, boxes, tuple(mask for mask in masks if mask is not None)
 
 
 def _place(
@@ -130,7 +148,7 @@ def _place(
     return centres
 
 
-def _paint(
+def _paint_one(
     canvas: NDArray[np.float64], patch: NDArray[np.float64], top: int, left: int
 ) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
     """Add a patch to the canvas; return the box and mask of the part that lies inside."""
@@ -145,13 +163,28 @@ def _paint(
     return (int(x0 + c), int(y0 + a), int(x0 + d), int(y0 + b)), mask[a:b, c:d]
 
 
-def _photograph(
-    canvas: NDArray[np.float64], appearance: Appearance, rng: np.random.Generator
+def photograph(
+    canvas: NDArray[np.float64],
+    appearance: Appearance,
+    rng: np.random.Generator,
+    *,
+    stained: NDArray[np.float64] | None = None,
+    shade: NDArray[np.float64] | None = None,
 ) -> NDArray[np.uint8]:
     """Shine light through the canvas: stain, uneven illumination, dust, defocus and noise.
 
     All of it is in float64. The last bits of `exp` differ with the processor's instruction set; in
     float32 that moved one pixel in 100,000 by a grey level, in float64 none in 10 billion.
+
+    Args:
+        canvas: `(height, width)` thickness of red cells.
+        appearance: the patient's.
+        rng: draws light, focus, noise and dust.
+        stained: `(height, width, 3)` absorbance of whatever else lies in the smear.
+        shade: `(height, width)` share of the light that reaches the camera, never blurred.
+
+    Returns:
+        `(height, width, 3)` uint8 RGB.
     """
     height, width = canvas.shape
     for _ in range(rng.poisson(0.7)):  # platelets and dust, much smaller than a cell
@@ -159,7 +192,8 @@ def _photograph(
         row = np.exp(-((np.arange(height) - cy) ** 2) / (2 * r**2))
         column = np.exp(-((np.arange(width) - cx) ** 2) / (2 * r**2))
         canvas = canvas + rng.uniform(0.5, 1.2) * np.outer(row, column)
-    canvas = gaussian_filter(canvas, rng.uniform(0.6, 1.3), mode="nearest")
+    blur = rng.uniform(0.6, 1.3)
+    canvas = gaussian_filter(canvas, blur, mode="nearest")
     slope, fall = rng.normal(0.0, 0.03, 2), rng.uniform(0.0, 0.08)
     y = np.linspace(-1, 1, height)[:, None]
     x = np.linspace(-1, 1, width)[None, :]
@@ -168,7 +202,12 @@ def _photograph(
     noise = rng.uniform(1.0, 3.0)
     image = np.empty((height, width, 3), dtype=np.uint8)
     for channel, absorbance in enumerate(appearance.absorbance):
-        plane = clear[channel] * light * np.exp(-absorbance * canvas)
+        taken = absorbance * canvas
+        if stained is not None:
+            taken = taken + gaussian_filter(stained[..., channel], blur, mode="nearest")
+        plane = clear[channel] * light * np.exp(-taken)
+        if shade is not None:
+            plane = plane * shade
         shot = rng.standard_normal(canvas.shape, dtype=np.float32) * np.sqrt(plane / 200)
         image[..., channel] = np.clip(np.rint(plane + noise * shot), 0, 255)
     return image

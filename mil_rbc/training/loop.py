@@ -235,13 +235,14 @@ class Training:
             write_whole(self.folder.table("instances"), cells.to_csv(index=False))
         if self.options.keep_checkpoints:
             model = self.objective.model
+            sizes = [len(bag) for bag in self.cohort.bags]
             control = self.cohort.control
             save_checkpoint(self.folder.checkpoint, {
                 "key": self.key, "version": __version__,
                 "architecture": model.architecture.plain(), "model": model.state_dict(),
                 "control": control, "trial": self.trial.name,
                 "cohort": self.cohort.name, "provenance": self.cohort.provenance,
-                "prepared": self.cohort.prepared,
+                "prepared": self.cohort.prepared, "bag_sizes": [min(sizes), max(sizes)],
                 "encoding": asdict(encoding) if (encoding := self.cohort.encoding) else None,
             })  # fmt: skip
         write_json(self.folder.result, {"key": self.key, **result})

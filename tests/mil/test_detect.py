@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from mil_rbc.cohort import load
 from mil_rbc.cohort.rendered import match
 from mil_rbc.detect import Detections, make
 from mil_rbc.detect.__main__ import main
+from mil_rbc.detect.field import develop
 from mil_rbc.detect.precision import average_precision, evaluate, mask_iou
 from mil_rbc.detect.samples import find_cells, find_samples
 from mil_rbc.errors import DataError, RunError
+from mil_rbc.smears.fields import DEVELOPMENT_SEED, KINDS, Kind, fields, render_field
 from mil_rbc.smears.light import absorbance
 from mil_rbc.smears.recipe import DEFAULT, SMOKE
 from mil_rbc.smears.render import Smear, smears
@@ -46,6 +49,54 @@ def test_watershed_reaches_090_on_default_smears() -> None:
     assert result.ap50 >= 0.9
     assert result.ap75 >= 0.9
     assert result.cells > 400
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_watershed_reaches_085_on_every_kind_of_field(kind: Kind) -> None:
+    result = evaluate(make(), itertools.islice(fields(kind, DEVELOPMENT_SEED), 2))
+    assert result.ap50 >= 0.85
+    assert result.cells > 100
+
+
+def test_a_round_field_is_found_and_its_rim_cuts_cells() -> None:
+    truth = render_field("round", DEVELOPMENT_SEED, 0)
+    field = develop(truth.image)
+    assert not field.inside[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+    assert 0.3 < field.inside.mean() < 0.7
+    found = make()(truth.image)
+    assert found.cut is not None
+    assert 0 < found.cut.sum() < 0.4 * len(found)
+    assert (found.whole(truth.image.shape[:2]) <= ~found.cut).all()
+
+
+def test_what_is_no_cell_has_a_reason() -> None:
+    for kind, reason in (
+        ("platelets", "too small"),
+        ("leukocytes", "nucleus, pointer or bar"),
+        ("pointer", "nucleus, pointer or bar"),
+    ):
+        found = make()(render_field(kind, DEVELOPMENT_SEED, 1).image)  # type: ignore[arg-type]
+        assert reason in {rejected.reason for rejected in found.rejected}, kind
+        assert len(found) > 50
+
+
+def test_difficult_cells_neither_win_nor_lose() -> None:
+    truth = squares((0, 0), (30, 30))
+    truth = replace(truth, difficult=np.array([False, True]))
+    one, both = squares((0, 0)), squares((30, 30), (0, 0))
+    assert average_precision([(detected(one, [0.9]), truth)]) == [1.0, 1.0]
+    assert average_precision([(detected(both, [0.9, 0.8]), truth)]) == [1.0, 1.0]
+    wrong = squares((60, 60), (0, 0))
+    assert average_precision([(detected(wrong, [0.9, 0.8]), truth)]) == [0.5, 0.5]
+
+
+def test_fields_are_measured_by_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mil_rbc.detect.__main__.KINDS", ("plain",))
+    main(["fields", "--images", "1", "--seed", "101", "--out", str(tmp_path / "ap.json")])
+    assert "plain" in capsys.readouterr().out
+    assert json.loads((tmp_path / "ap.json").read_text())["kinds"]["plain"]["ap50"] > 0.9
 
 
 def test_watershed_separates_touching_cells_and_ignores_dust() -> None:
