@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def predict(
         if draw is not None:
             write_drawing(draw, name, image, detections)
 
-    samples, cells = [], []
+    samples: list[dict[str, Any]] = []
+    cells: list[pd.DataFrame] = []
     for sample, found in find_each(_samples(images), finder, roi=kind == "roi", seen=see):
         if not isinstance(found, Cells):
             continue
@@ -94,12 +96,12 @@ def predict(
         table = pd.concat(cells, ignore_index=True)  # written now: the next image may be at fault
         ordered = ["sample", *(c for c in table.columns if c != "sample")]
         write_whole(out, table[ordered].to_csv(index=False))
-    sizes = stored.get("bag_sizes")
-    for row in samples if sizes else ():
-        if not sizes[0] / 2 <= row["cells"] <= sizes[1] * 2:
+    low, high = stored.get("bag_sizes") or (0, math.inf)  # checkpoints of old do not say
+    for row in samples:
+        if not low / 2 <= int(row["cells"]) <= high * 2:
             print(
                 f"odd: sample {row['sample']!r} has {row['cells']} cells, the bags that the model "
-                f"was trained on had {sizes[0]} to {sizes[1]}: do not trust its prediction",
+                f"was trained on had {low} to {high}: do not trust its prediction",
                 file=sys.stderr,
             )
     for line in census.odd():

@@ -106,7 +106,7 @@ def _background(log: Array, inside: NDArray[np.bool_], degree: int = 4) -> tuple
     kept, terms = bright, _terms(*at, degree=2)
     weights: Array = np.zeros(terms.shape[1])
     for _ in range(4):  # tiles without any background fall out
-        weights = np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0]
+        weights = np.asarray(np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0], float)
         residual = values[bright] - terms[bright] @ weights
         spread = max(1.5 * float(np.median(np.abs(residual))), 0.005)
         kept = bright[residual < 2.5 * spread]
@@ -120,7 +120,7 @@ def _background(log: Array, inside: NDArray[np.bool_], degree: int = 4) -> tuple
         near = np.abs(residual - centre) < 2.5 * noise
         if near.sum() < 10 * terms.shape[1]:
             break
-        weights = np.linalg.lstsq(terms[near], values[near], rcond=None)[0]
+        weights = np.asarray(np.linalg.lstsq(terms[near], values[near], rcond=None)[0], float)
         residual = values - terms @ weights
     return _surface(weights, y[:, 0], x[0]), noise
 

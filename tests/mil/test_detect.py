@@ -18,6 +18,7 @@ from mil_rbc.cohort import load
 from mil_rbc.cohort.rendered import match
 from mil_rbc.detect import Detections, make
 from mil_rbc.detect.__main__ import main
+from mil_rbc.detect.draw import CELL
 from mil_rbc.detect.field import develop
 from mil_rbc.detect.precision import average_precision, evaluate, mask_iou
 from mil_rbc.detect.samples import find_cells, find_samples
@@ -204,6 +205,53 @@ def test_a_broken_image_leaves_the_bags_before_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="zzz"):
         main([str(images), "--out", str(bags)])
     assert len(pd.read_csv(bags / "bags.csv")) == 3
+
+
+def test_every_sample_at_fault_is_named_at_once(tmp_path: Path) -> None:
+    images, bags = write_images(tmp_path / "images", table=False), tmp_path / "bags"
+    empty = np.full((60, 60, 3), 220, np.uint8)
+    empty[20:40, :15] = 120  # cut by the border
+    for name in ("AAA", "QQQ"):
+        (images / name).mkdir()
+        Image.fromarray(empty).save(images / name / "0.png")
+    with pytest.raises(DataError, match=r"2 of 5 samples are at fault:\n.*AAA.*\n.*QQQ"):
+        main([str(images), "--out", str(bags)])
+    assert len(pd.read_csv(bags / "bags.csv")) == len(list(bags.glob("*.npz"))) == 3
+    main([str(images), "--out", str(bags), "--skip_empty", "true"])
+    assert pd.read_csv(bags / "skipped.csv")["sample"].tolist() == ["AAA", "QQQ"]
+    assert len(pd.read_csv(bags / "bags.csv")) == 3
+
+
+def test_images_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    smear = take(1)[0]
+    rows = []
+    for name in ("a/field1.png", "b/field1.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(smear.image).save(tmp_path / name)
+        rows.append((name, "S", "P", "x"))
+    pd.DataFrame(rows, columns=["image", "sample", "patient", "label"]).to_csv(
+        tmp_path / "patients.csv", index=False
+    )
+    cells = find_cells(find_samples(tmp_path)[0], make())
+    assert set(cells.images) == {"a/field1.png", "b/field1.png"}
+
+
+def test_every_image_is_drawn_and_odd_ones_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = write_images(tmp_path / "images", table=False)
+    few = take(1)[0]
+    x0, y0, x1, y1 = few.boxes[few.boxes[:, 0].argmax()]
+    (images / "ZZZ").mkdir()
+    alone = np.full((256, 320, 3), np.median(few.image, axis=(0, 1)), np.uint8)
+    alone[100 : 100 + y1 - y0, 100 : 100 + x1 - x0] = few.image[y0:y1, x0:x1]
+    Image.fromarray(alone).save(images / "ZZZ" / "0.png")
+    main([str(images), "--out", str(tmp_path / "bags"), "--draw", str(tmp_path / "seen")])
+    assert "odd: ZZZ/0.png: 1 whole cells, where the median" in capsys.readouterr().err
+    drawn = sorted(p.relative_to(tmp_path / "seen") for p in (tmp_path / "seen").rglob("*.png"))
+    assert len(drawn) == 7
+    pixels = np.asarray(Image.open(tmp_path / "seen" / "ZZZ" / "0.png.png"))
+    assert (pixels == CELL).all(axis=2).any()
 
 
 def test_subfolders_are_samples(tmp_path: Path) -> None:
