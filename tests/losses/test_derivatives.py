@@ -49,6 +49,7 @@ def test_func_transforms(name):
     torch.testing.assert_close(jacfwd(loss)(z[0]), leaf.grad[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ragged", ["no", "padded", "packed"])
 @pytest.mark.parametrize("name", LOSSES)
 def test_one_graph_forwards_and_backwards(name, ragged):

@@ -9,13 +9,10 @@ from torch import Tensor, nn
 
 from torchtopo import _bags
 from torchtopo._bags import Metric
-from torchtopo._distances import lengths_of, result_dtype, with_gradient
+from torchtopo._distances import lengths_of, measure, result_dtype, with_gradient
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, reduce
 from torchtopo._measures import operators
-from torchtopo._metric import norm
 from torchtopo._pairs import tree
-
-_ORDER = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": float("inf")}
 
 
 class RTDLiteBarcode(NamedTuple):
@@ -45,8 +42,8 @@ def rtd_lite(
     of the authors' code: of all N² entries of a matrix, the zeros of its diagonal among them,
     interpolated, and with a gradient. Components that never merge are left out.
 
-    The matrices A, B and m are formed, N×N, without a gradient: neither a quantile nor the smaller
-    of two spaces can be had from less. The backward pass is O(N·D).
+    All distances of A and B and the matrix m are formed, without a gradient: neither a quantile nor
+    the smaller of two spaces can be had from less. The backward pass is O(N·D).
 
     Args:
         x, z: the same points in two spaces, `(*B, N, D)` and `(*B, N, D')`, packed `(T, D)`, or
@@ -214,13 +211,18 @@ class _Spaces:
         self.per_bag = PerBag(x, lengths, None)
         self.pairs_x, self.own_x = tree(x, metric_x, lengths, None, "x")
         self.pairs_z, self.own_z = tree(z, metric_z, lengths, None, "z")
-        a, b = _distances(x, metric_x), _distances(z, metric_z)
-        self.scale_x = _scale(x, a, metric_x, quantile, lengths)
-        self.scale_z = _scale(z, b, metric_z, quantile, lengths)
+        n = x.shape[-2]
+        i, j = torch.triu_indices(n, n, 1, device=x.device)
+        every = torch.stack((i, j), -1)
+        a, b = _entries(x, every, metric_x), _entries(z, every, metric_z)
+        self.scale_x = _scale(x, a, every, metric_x, quantile, lengths)
+        self.scale_z = _scale(z, b, every, metric_z, quantile, lengths)
         smaller = torch.minimum(
-            a / self.scale_x.detach()[..., None, None], b / self.scale_z.detach()[..., None, None]
+            a / self.scale_x.detach().unsqueeze(-1), b / self.scale_z.detach().unsqueeze(-1)
         )
-        self.pairs_m, _ = tree(smaller, "precomputed", lengths, None)
+        # Of a matrix only the half i < j is read.
+        matrix = smaller.new_zeros(*smaller.shape[:-1], n * n).index_copy(-1, i * n + j, smaller)
+        self.pairs_m, _ = tree(matrix.unflatten(-1, (n, n)), "precomputed", lengths, None)
 
     def deaths_x(self) -> Tensor:
         died = with_gradient(self.own_x, self.x, self.pairs_x, self.metric_x)
@@ -252,33 +254,25 @@ def _padded(points: Tensor, cu_seqlens: Tensor) -> tuple[Tensor, Tensor]:
     return torch.nn.utils.rnn.pad_sequence(list(bags), batch_first=True), lengths
 
 
-def _distances(points: Tensor, metric: str) -> Tensor:
-    """All distances `(*B, N, N)` by direct differences, without a gradient."""
-    points = points.detach()
-    if points.dtype not in (torch.float32, torch.float64):
-        points = points.float()
-    if metric == "precomputed":
-        upper = points.triu(1)
-        return upper + upper.mT
-    if metric == "cosine":
-        norms = norm(points.double())
-        unit = points.double() / norms.masked_fill(norms == 0, 1.0).unsqueeze(-1)
-        undirected = (norms == 0).unsqueeze(-1) | (norms == 0).unsqueeze(-2)
-        chord = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
-        return torch.where(undirected, 1.0, chord.square() / 2).to(points.dtype)
-    return torch.cdist(points, points, _ORDER[metric], "donot_use_mm_for_euclid_dist")
+def _entries(points: Tensor, every: Tensor, metric: str) -> Tensor:
+    """The distances `(*B, N(N-1)/2)` of every pair i < j, without a gradient."""
+    pairs = every.expand(*points.shape[:-2], *every.shape)
+    distances: Tensor = measure(points.detach(), pairs, metric)
+    return distances
 
 
 def _scale(
-    points: Tensor, distances: Tensor, metric: str, quantile: float | None, lengths: Tensor | None
+    points: Tensor,
+    upper: Tensor,
+    every: Tensor,
+    metric: str,
+    quantile: float | None,
+    lengths: Tensor | None,
 ) -> Tensor:
     """The quantile of each bag's N² distances, differentiable; 1 where it is 0 or not asked for."""
-    n = distances.shape[-1]
-    batch = distances.shape[:-2]
+    n, batch = points.shape[-2], upper.shape[:-1]
     if quantile is None or n == 1:
-        return distances.new_ones(batch)
-    i, j = torch.triu_indices(n, n, 1, device=distances.device)
-    upper = distances[..., i, j]
+        return upper.new_ones(batch)
     if lengths is None:
         # In order the matrix is its diagonal of zeros, then each distance twice.
         place = quantile * (n * n - 1)
@@ -286,23 +280,23 @@ def _scale(
         ranks = [max((k - n) // 2, 0) for k in (low, min(low + 1, n * n - 1))]
         zero = [k < n for k in (low, min(low + 1, n * n - 1))]
         share = place - low
-        found = [upper.kthvalue(rank + 1, -1).indices for rank in ranks]
-        at = torch.stack(found, -1)
-        weights = distances.new_tensor(
+        found = [upper.kthvalue(rank + 1, -1).indices for rank in dict.fromkeys(ranks)]
+        at = torch.stack((found[0], found[-1]), -1)
+        weights = upper.new_tensor(
             [0.0 if zero[0] else 1 - share, 0.0 if zero[1] else share]
         ).expand(*batch, 2)
     else:
-        beyond = (j >= lengths.unsqueeze(-1)).expand_as(upper)
+        beyond = (every[:, 1] >= lengths.unsqueeze(-1)).expand_as(upper)
         order = upper.masked_fill(beyond, torch.inf).argsort(-1)
         count = lengths.to(torch.int64)
         squared = quantile * (count * count - 1).double()
         low_of = squared.floor().long()
         both = torch.stack((low_of, torch.minimum(low_of + 1, count * count - 1)), -1)
-        share_of = (squared - low_of).to(distances.dtype)
+        share_of = (squared - low_of).to(upper.dtype)
         counted = count.unsqueeze(-1)
         at = order.gather(-1, ((both - counted) // 2).clamp(0, upper.shape[-1] - 1))
         weights = torch.stack((1 - share_of, share_of), -1)
         weights = weights.masked_fill((both < counted), 0.0)
-    pairs = torch.stack((i[at], j[at]), -1).masked_fill((weights == 0).unsqueeze(-1), -1)
+    pairs = every[at].masked_fill((weights == 0).unsqueeze(-1), -1)
     scale = (lengths_of(points, pairs, metric) * weights).sum(-1)
     return scale.masked_fill(scale == 0, 1.0)
