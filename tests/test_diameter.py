@@ -44,6 +44,19 @@ def test_special_values(name, metric):
     assert found == farthest(POINTS[name], metric)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_distance_that_overflows_is_not_finite(dtype, metric):
+    most = torch.finfo(dtype).max
+    points = torch.tensor([[most], [-most], [most / 2], [0.0]], dtype=dtype)
+    assert diameter(points, metric, None).tolist() == [0, 3]
+    assert diameter(points[:2], metric, None).tolist() == [-1, -1]
+    x = torch.rand(4, 2, dtype=dtype)
+    loss = torchtopo.signature_loss(points, x, metric_x=metric, convention="topoae")
+    known = torchtopo.signature_loss(points, x, metric_x=metric, convention="topoae", x_scale=most)
+    torch.testing.assert_close(loss, known)
+
+
 def test_both_infinities_of_a_matrix_are_passed_over():
     for other in (torch.inf, -torch.inf):
         distances = torch.tensor([[0.0, 2.0, other], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])

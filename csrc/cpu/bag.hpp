@@ -184,10 +184,13 @@ bool all_equal(const Real* points, int n, int d) {
 template <class Kernel, class Real>
 bool trustworthy(const Farthest<Kernel>& found, const Real* points, int n, int d, Metric metric) {
   if (found.infinite && may_overflow<Kernel>(points, n, d, metric)) return false;
-  if (found.ends == ~Endpoints(0) || metric != Metric::euclidean) return true;
+  if (found.ends == ~Endpoints(0)) return true;
+  const double exact = length(points, d, found.ends, metric);
+  if (Real(exact) == std::numeric_limits<Real>::infinity()) return false;
+  if (metric != Metric::euclidean) return true;
   // Where every square is 0, each may have underflowed.
   if (found.key == 0) return all_equal(points, n, d);
-  return !(length(points, d, found.ends, metric) < least_length<Kernel>());
+  return !(exact < least_length<Kernel>());
 }
 
 // The same for points; like the tree, in the kernel's arithmetic where it keeps its range, else in
@@ -209,8 +212,8 @@ Endpoints farthest_of_points(const Real* points, int n, int d, Metric metric, Sc
   for (int i = 0; i < n; ++i)
     for (int j = i + 1; j < n; ++j) {
       const Endpoints ends = endpoints(std::uint32_t(i), std::uint32_t(j));
-      const Key<double> key = key_of(length(points, d, ends, metric));
-      if (key != Order<double>::infinity) best.offer(key, ends);
+      const double exact = length(points, d, ends, metric);
+      if (Real(exact) != std::numeric_limits<Real>::infinity()) best.offer(key_of(exact), ends);
     }
   return best.ends;
 }
