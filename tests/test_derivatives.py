@@ -276,6 +276,14 @@ def test_a_length_that_rounds_to_infinity_pulls_nowhere():
     assert torch.func.grad(of_points("euclidean"))(points.detach()).tolist() == [[0.0], [0.0]]
 
 
+def test_the_gradient_of_a_length_near_overflow_keeps_its_digits():
+    points = torch.tensor([[1.7e308, 0.0], [0.0, 5e307]], dtype=torch.float64, requires_grad=True)
+    torchtopo.deaths(points).sum().backward()
+    small = (points.detach() * 2.0**-600).requires_grad_()
+    torchtopo.deaths(small).sum().backward()
+    torch.testing.assert_close(points.grad, small.grad, rtol=1e-15, atol=0)
+
+
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_input_space_may_come_from_inference_mode(convention):
     z = torch.rand(2, 6, 2, requires_grad=True)

@@ -180,8 +180,10 @@ void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, doubl
     pull_apart(x, y, d, dx, dy,
                [=](double t) { return std::fabs(t) < size ? 0.0 : pull / largest * sign(t); });
   } else {
-    // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
-    const double lift = size < 1e-290 ? 0x1p600 : 1.0, scale = pull / (size * lift);
+    // The reciprocal of a length at either end of the range is not in it; a power of two moves the
+    // length and the differences alike.
+    const double lift = size < 1e-290 ? 0x1p600 : size > 1e290 ? 0x1p-600 : 1.0;
+    const double scale = pull / (size * lift);
     pull_apart(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
   }
 }
