@@ -26,7 +26,7 @@ def test_a_page_in_a_folder_climbs_out_of_it():
     assert page == f"[a]({build_metadata.ADDRESS}/blob/main/README.md)"
 
 
-@pytest.mark.parametrize("page", ["README.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
 def test_every_relative_link_names_a_file(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s#]+)", text):
