@@ -3,16 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= runs/rendered
+PRESET ?= default
+# A worker a core. A test that waits for another process leaves its core to the other workers.
+PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 # setuptools warns whoever installs a checkout editable that folders here shadow packages: they do.
 INSTALL = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install -q
 
-.PHONY: run test check sanitize install-test docs bench clean
+.PHONY: run test check sanitize clang arm install-test docs bench clean
 
 run: $(VENV)/run-installed
-	$(BIN)/python -m mil_rbc.run --preset default --jobs 2 --out $(OUT)
+	$(BIN)/python -m mil_rbc.run --preset $(PRESET) --jobs 2 --out $(OUT)
 
 test: $(VENV)/test-installed
-	$(BIN)/python -m pytest -m "not install and not cuda"
+	$(PYTEST) -m "not install and not cuda"
 
 # Lint, types, formatting.
 check: $(VENV)/test-installed
@@ -26,13 +29,22 @@ check: $(VENV)/test-installed
 sanitize:
 	$(MAKE) -C tests/cpp
 
+# The module built by clang, without a warning, and the tests of what it computes; put back after.
+clang: $(VENV)/test-installed
+	tests/with_clang.sh $(BIN)/python
+
+# The kernels' tests for aarch64, emulated.
+arm:
+	$(MAKE) -C tests/cpp arm
+
 # Wheels in new environments: built with isolation, tried under two releases of torch.
 install-test: $(VENV)/test-installed
-	$(BIN)/python -m pytest -m install
+	$(PYTEST) -m install
 
-docs: $(VENV)/bin/python
+docs: $(VENV)/test-installed
 	$(INSTALL) -e ".[docs]"
 	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest -q tests/test_docs_site.py
 
 bench: $(VENV)/bin/python
 	$(INSTALL) -e ".[bench]"

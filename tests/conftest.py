@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: what tests start must not take them all
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile(
     "suite",

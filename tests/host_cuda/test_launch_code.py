@@ -20,12 +20,13 @@ import torchtopo
 from torchtopo import _bags, _cuda
 
 from . import emulator
+from .conftest import Build
 
 
 @pytest.fixture(scope="session")
-def module(library_file: Path, compiler: str) -> ModuleType:
+def module(library_file: Path, compiler: str, once: Build) -> ModuleType:
     pytest.importorskip("pybind11")
-    file = emulator.build_module(library_file, compiler)
+    file = once("cuda_on_host", lambda folder: emulator.build_module(library_file, compiler))
     spec = importlib.util.spec_from_file_location("cuda_on_host", file)
     assert spec is not None
     assert spec.loader is not None

@@ -312,7 +312,7 @@ def test_side_by_side_equals_one_after_another(tmp_path: Path, out: Path, data: 
 def test_a_run_outlives_the_shell_that_started_it(tmp_path: Path, data: Path) -> None:
     """The shell exits in the middle of the first trial."""
     run, log = tmp_path / "run", tmp_path / "log"
-    more = ["--pooling", "average", "--topology", "on", "--checkpoint_every", "1", "--epochs", "30"]
+    more = ["--pooling", "average", "--topology", "on", "--checkpoint_every", "1", "--epochs", "15"]
     given = shlex.join([sys.executable, "-m", "mil_rbc.run", *arguments(data, run, *more)])
     started = f"while ! ls {run}/trials/*/resume.pt; do kill -0 $! || exit; sleep 0.01; done"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -330,7 +330,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     tmp_path: Path, out: Path, data: Path
 ) -> None:
     """`kill -9` in the middle of the second trial, then the same command again."""
-    more = ["--pooling", "anomaly", "--topology", "on", "--checkpoint_every", "1", "--epochs", "30"]
+    more = ["--pooling", "anomaly", "--topology", "on", "--checkpoint_every", "1", "--epochs", "15"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert command(main, arguments(data, whole, *more)) == 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
