@@ -171,3 +171,38 @@ def test_wheel_works_in_a_new_environment(wheel: Path, tmp_path: Path, torch: st
     )
     assert "trained" in run(python, "-c", train, cwd=tmp_path)
     shutil.rmtree(folder)
+
+
+def blocks() -> list[list[str]]:
+    """The commands of each console block of the README, as they stand there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```console\n(.*?)^```", text, re.M | re.S)
+    return [re.findall(r"^\$ (.*)$", block, re.M) for block in found]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the README's commands are a shell's")
+@pytest.mark.parametrize("commands", blocks(), ids=lambda c: c[0].partition("  ")[0])
+def test_commands_of_the_readme_do_what_it_says(commands: list[str], tmp_path: Path) -> None:
+    """In a copy of the sources and an environment with nothing in it.
+
+    torch is held to the release without CUDA, the experiment and the suite to their smallest.
+    """
+    checkout = copy_sources(tmp_path / "torchtopo")
+    run(sys.executable, "-m", "venv", tmp_path / "environment")
+    (tmp_path / "constraints.txt").write_text(PINNED)
+    environment = {
+        "PATH": f"{tmp_path / 'environment' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PIP_CONSTRAINT": str(tmp_path / "constraints.txt"),
+        "PRESET": "smoke",
+        "PYTEST_ADDOPTS": "-k test_main",
+        "TORCHTOPO_CUDA": "0",
+    }
+    said = [run("sh", "-c", command, cwd=checkout, **environment) for command in commands]
+    if commands[0].startswith("make"):
+        assert "report.html" in said[0]
+        assert (checkout / "runs" / "rendered" / "report.html").exists()
+        assert re.search(r"\d passed", said[1]), said[1]
+    else:
+        assert "FAILED" not in said[1]
+        assert "self-check on cpu" in said[1]
+        assert "usage: python -m mil_rbc.run" in said[-1]
