@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("", "files", "registry"),
     ("__main__", "cli", "run_folder"),
     ("data", "smears"),
-    ("detect",),
+    ("detect", "instances"),
     ("cohort", "model"),
     ("options",),
     ("training",),
