@@ -69,7 +69,7 @@ def ph_dimension(
     Examples:
         >>> import torch, torchtopo
         >>> square = torch.rand(2000, 2, generator=torch.Generator().manual_seed(0))
-        >>> found = torchtopo.ph_dimension(square, generator=torch.Generator().manual_seed(0))
+        >>> found = torchtopo.ph_dimension(square, generator=torch.Generator().manual_seed(1))
         >>> abs(found.dimension - 2.0) < 0.2, found.standard_error < 0.1
         (tensor(True), tensor(True))
     """
