@@ -47,6 +47,7 @@ class Options:
         protocol: paper: the last epoch is tested; nested: the epoch that is best on an inner
             validation split by patient.
         latent: width of the latent vectors.
+        hidden: width of the hidden layer that vectors pass on the way to the latents.
         input_size: side at which 64×64 crops are encoded; 28 is what LeNet was made for.
         activation: of the heads' hidden layers; the 10 ReLUs of the bag head tend to die in the
             first epoch.
@@ -99,6 +100,7 @@ class Options:
     cohort_seed: int = 0
     protocol: Literal["paper", "nested"] = "paper"
     latent: int = 500
+    hidden: int = 256
     input_size: int = 28
     activation: Activation = "elu"
     anomaly: Preset = "robust"
@@ -136,7 +138,7 @@ class Options:
 
     def check(self) -> None:
         """Raise `RunError` for a value that makes no sense."""
-        for name in ("folds", "runs", "epochs", "jobs", "devices", "components", "latent",
+        for name in ("folds", "runs", "epochs", "jobs", "devices", "components", "latent", "hidden",
                      "refit_every", "checkpoint_every"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise RunError(f"--{name} must be at least 1, not {getattr(self, name)}")

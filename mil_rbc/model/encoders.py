@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -124,29 +125,41 @@ class VectorEncoder(nn.Module):
         return F.relu(self.second(F.relu(self.first(self.standardize(x)))))
 
 
+class Sizes(Protocol):
+    """Widths and sides that decide an encoder; `model.mil.Architecture` has them."""
+
+    @property
+    def features(self) -> int: ...
+    @property
+    def latent(self) -> int: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def input_size(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Encoder:
     """The encoder of a kind of instance.
 
     Attributes:
-        make: from the width of a vector instance (0 for other kinds), the latents' width and the
-            side at which crops are encoded to the module.
+        make: the module from the widths and sides that an `Architecture` has.
         words: what it is, for the report.
     """
 
-    make: Callable[[int, int, int], nn.Module]
+    make: Callable[[Sizes], nn.Module]
     words: str
 
 
 ENCODERS = Registry(
     "kind of instance",
     {
-        "crop": Encoder(lambda _, latent, side: CropEncoder(latent, side), "LeNet on crops"),
+        "crop": Encoder(lambda a: CropEncoder(a.latent, a.input_size), "LeNet on crops"),
         "roi": Encoder(
-            lambda _, latent, __: RoIEncoder(latent), "convolutions on RoI features of a detector"
+            lambda a: RoIEncoder(a.latent), "convolutions on RoI features of a detector"
         ),
         "vector": Encoder(
-            lambda features, latent, _: VectorEncoder(features, latent),
+            lambda a: VectorEncoder(a.features, a.latent, a.hidden),
             "two-layer perceptron on feature vectors",
         ),
     },

@@ -26,6 +26,7 @@ class Architecture:
         classes: class names, in the order of the logits.
         pooling: which pooling.
         latent: width of the latent vectors.
+        hidden: width of the hidden layer between vectors and latents.
         input_size: side at which crops are encoded.
         anomaly: preset of the anomaly-aware pooling.
         components: Gaussians of the anomaly-aware pooling.
@@ -39,6 +40,7 @@ class Architecture:
     classes: tuple[str, ...]
     pooling: str
     latent: int = 500
+    hidden: int = 256
     input_size: int = 64
     anomaly: Preset = "robust"
     components: int = 1
@@ -84,7 +86,7 @@ class MILModel(nn.Module):
         super().__init__()
         a = self.architecture = architecture
         # The encoder and the heads come first: all poolings of a seed start from the same ones.
-        self.encoder = ENCODERS[a.kind].make(a.features, a.latent, a.input_size)
+        self.encoder = ENCODERS[a.kind].make(a)
         self.bag_head = head(a.latent, 10, len(a.classes), a.activation)
         self.instance_head = head(a.latent, 32, len(a.classes), a.activation)
         self.pooling = POOLINGS[a.pooling].make(a.latent, a.components, a.anomaly)

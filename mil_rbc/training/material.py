@@ -79,8 +79,8 @@ def make_objective(trial: Trial, cohort: Cohort, train: Index, options: Options)
         kind=cohort.kind,
         features=cohort.bags[0].instances.shape[1] if cohort.kind == "vector" else 0,
         classes=cohort.classes, pooling=trial.pooling, latent=options.latent,
-        input_size=options.input_size, anomaly=options.anomaly, components=options.components,
-        activation=options.activation,
+        hidden=options.hidden, input_size=options.input_size, anomaly=options.anomaly,
+        components=options.components, activation=options.activation,
     )  # fmt: skip
     regularizer = Regularizer(options.convention) if trial.topology == "on" else None
     weights = None

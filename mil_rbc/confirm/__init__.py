@@ -1,0 +1,1 @@
+"""The confirmatory experiment, written down before it was run: `plan.yaml`."""

@@ -1,0 +1,162 @@
+"""The confirmatory experiment: `python -m mil_rbc.confirm run --data DATA`, then `... report`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jsonargparse import ArgumentParser
+
+from mil_rbc.cli import command
+from mil_rbc.confirm.effects import Effect, detectable, effect, pool
+from mil_rbc.confirm.plan import Plan
+from mil_rbc.errors import RunError
+from mil_rbc.files import write_whole
+
+OUTCOMES = ("auroc", "accuracy")
+HASH = "plan.sha256"
+
+
+def run(data: Path, out: Path = Path("runs/confirm"), only: list[str] | None = None) -> None:
+    """Run what is not run yet, in the plan's order; stop it when you like and start it again.
+
+    Args:
+        data: folder with the folders chula_rbc12, nih_malaria, mil_benchmarks and mnist.
+        out: where to; one folder for each cohort.
+        only: cohorts to run, if not all.
+    """
+    from mil_rbc.run import run as run_cohort
+
+    plan = Plan.read()
+    stamp = out / HASH
+    if stamp.exists() and stamp.read_text().strip() != plan.sha256:
+        raise RunError(f"{out} holds results of another plan than plan.yaml: choose another --out")
+    write_whole(stamp, plan.sha256 + "\n")
+    for name in only or ():
+        if name not in plan.cohorts:
+            raise RunError(f"the plan has no cohort {name!r}: it has {', '.join(plan.cohorts)}")
+    for name, poolings in plan.steps():
+        if not only or name in only:
+            print(f"== {name}: {', '.join(poolings)}", file=sys.stderr)
+            options = plan.run_options(name, poolings, data, out)
+            run_cohort(options, preset="default", report=False)
+    report(out)
+
+
+def report(out: Path = Path("runs/confirm")) -> str:
+    """Pool what has been run: effects.csv, confirm.md and forest.png.
+
+    Args:
+        out: where the results of `run` lie.
+    """
+    plan = Plan.read()
+    stamp = out / HASH
+    if not stamp.exists():
+        raise RunError(f"{out} holds no results: python -m mil_rbc.confirm run --out {out}")
+    if stamp.read_text().strip() != plan.sha256:
+        raise RunError(f"{out} holds results of another plan than plan.yaml: check that one out")
+    table = effects(plan, out)
+    if table.empty:
+        raise RunError(f"{out} holds no finished cohort yet: run on")
+    write_whole(out / "effects.csv", table.to_csv(index=False))
+    text = describe(plan, table)
+    write_whole(out / "confirm.md", text)
+    from mil_rbc.confirm.forest import forest
+
+    write_whole(out / "forest.png", forest(plan, table))
+    print(text)
+    return text
+
+
+def effects(plan: Plan, out: Path) -> pd.DataFrame:
+    """Effect of every cohort, pooling and outcome for which both arms are finished."""
+    rows = []
+    for name in plan.cohorts:
+        path = out / name / "results.csv"
+        if not path.exists():
+            continue
+        results = pd.read_csv(path)
+        for pooling in [p for p in plan.poolings if p in set(results["pooling"])]:
+            part = results[results["pooling"] == pooling].set_index(["run", "fold", "topology"])
+            for outcome in OUTCOMES:
+                without, with_ = (part[outcome].xs(a, level="topology")
+                                  for a in plan.primary["arms"])  # fmt: skip
+                d = (with_ - without).dropna()
+                e = effect(d.tolist(), part["train_bags"].mean(), part["test_bags"].mean())
+                low, high = e.interval()
+                rows.append({
+                    "cohort": name, "pooling": pooling, "outcome": outcome, "pairs": e.pairs,
+                    "without": without.mean(), "with": with_.mean(), "difference": e.mean,
+                    "variance": e.variance, "low": low, "high": high,
+                    "higher": int((d > 0).sum()), "plan": plan.sha256,
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def chosen(plan: Plan, table: pd.DataFrame, pooling: str, outcome: str) -> pd.DataFrame:
+    """Rows that are pooled: of the plan's cohorts, those that have been run."""
+    part = table[(table["pooling"] == pooling) & (table["outcome"] == outcome)]
+    return part[part["cohort"].isin(plan.primary["pooled_over"])]
+
+
+def describe(plan: Plan, table: pd.DataFrame) -> str:
+    """The outcome in words and tables, as strong as the plan allows and no stronger."""
+    primary = plan.primary
+    rows = chosen(plan, table, primary["pooling"], primary["outcome"])
+    unrun = [c for c in primary["pooled_over"] if c not in set(rows["cohort"])]
+    lines = [f"Plan `{plan.sha256[:12]}`. Primary: {primary['pooling']} pooling, "
+             f"{primary['outcome'].upper()}, with minus without, in points.", ""]  # fmt: skip
+    if len(rows) > 1:
+        of = as_effects(rows)
+        found = pool(of)
+        low, high = found.low, found.high
+        if low > 0 and found.mean >= 0.01:
+            verdict = "a gain"
+        elif high < 0 and found.mean <= -0.01:
+            verdict = "a harm"
+        else:
+            verdict = "no effect was shown"
+        partial = f"Partial: {', '.join(unrun)} not run. " if unrun else ""
+        lines += [f"**{partial}{verdict[0].upper() + verdict[1:]}: {100 * found.mean:+.1f} (95 % "
+                  f"{100 * low:+.1f} to {100 * high:+.1f}, p = {found.p:.2f}) over {len(rows)} "
+                  f"cohorts**; between cohorts τ = {100 * found.tau:.1f}; an effect of "
+                  f"{100 * detectable(of):.1f} would have been found with a power of 0.8.",
+                  ""]  # fmt: skip
+    else:
+        lines += [f"Not to be pooled yet: {', '.join(unrun)} not run.", ""]
+    lines += ["| cohort | pooling | outcome | without | with | difference | 95 % | higher in |",
+              "| --- | --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    for r in table.to_dict("records"):
+        lines.append(
+            f"| {r['cohort']} | {r['pooling']} | {r['outcome']} | {100 * r['without']:.1f} | "
+            f"{100 * r['with']:.1f} | {100 * r['difference']:+.1f} | {100 * r['low']:+.1f} to "
+            f"{100 * r['high']:+.1f} | {r['higher']} of {r['pairs']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def as_effects(rows: pd.DataFrame) -> list[Effect]:
+    """Effects from rows of `effects`."""
+    names = ["difference", "variance", "pairs"]
+    return [Effect(float(d), float(v), int(n)) for d, v, n in np.asarray(rows[names])]
+
+
+def main(argv: list[str]) -> None:
+    """Run the command line."""
+    parser = ArgumentParser(prog="python -m mil_rbc.confirm", description=(__doc__ or "").strip())
+    subcommands = parser.add_subcommands()
+    for function in (run, report):
+        sub = ArgumentParser(description=(function.__doc__ or "").split("\n")[0])
+        sub.add_function_arguments(function, as_positional=False)
+        subcommands.add_subcommand(function.__name__, sub)
+    values = parser.parse_args(argv)
+    name = values.subcommand
+    functions: dict[str, Callable[..., object]] = {"run": run, "report": report}
+    functions[name](**parser.instantiate(values)[name].as_dict())
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

@@ -1,0 +1,138 @@
+"""The confirmatory experiment: its plan, its statistics, its command."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from mil_rbc.cli import command
+from mil_rbc.cohort import COHORTS
+from mil_rbc.confirm import __main__ as module
+from mil_rbc.confirm.effects import Effect, detectable, effect, pool
+from mil_rbc.confirm.plan import FILE, Plan
+from mil_rbc.report.statistics import corrected_t_test
+
+
+def test_the_plan_is_complete(tmp_path: Path) -> None:
+    plan = Plan.read()
+    assert set(plan.primary["pooled_over"]) <= set(plan.cohorts)
+    development = yaml.safe_load(FILE.read_text())["development"]
+    for name, own in plan.cohorts.items():
+        options = plan.run_options(name, [plan.primary["pooling"]], tmp_path, tmp_path)
+        assert options.cohort in COHORTS
+        assert options.folds * options.runs >= 9
+        if own["cohort"] in development:  # the same source, but another draw of cells and patients
+            assert options.cohort_seed > 0
+    assert [names for _, names in plan.steps()][: len(plan.cohorts)] == [
+        [plan.primary["pooling"]]
+    ] * len(plan.cohorts)
+
+
+def test_pooling_agrees_with_statsmodels() -> None:
+    meta = pytest.importorskip("statsmodels.stats.meta_analysis")
+    rng = np.random.default_rng(0)
+    for spread in (0.0, 0.05):
+        y, v = rng.normal(0.02, 0.03 + spread, 7), rng.uniform(1e-4, 2e-3, 7)
+        theirs = meta.combine_effects(y, v, method_re="dl", use_t=True)
+        ours = pool([Effect(a, b, 9) for a, b in zip(y, v, strict=True)])
+        assert ours.mean == pytest.approx(theirs.mean_effect_re)
+        assert ours.tau**2 == pytest.approx(theirs.tau2)
+        assert np.allclose(ours.weights, theirs.weights_rel_re)
+        if theirs.scale_hksj_re >= 1:  # below, ours stays at the wider interval
+            error = theirs.sd_eff_w_re_hksj
+            assert (ours.high - ours.mean) == pytest.approx(2.446911851 * error)
+
+
+def test_the_interval_keeps_its_level() -> None:
+    rng = np.random.default_rng(1)
+    missed = 0
+    for _ in range(400):
+        v = rng.uniform(2e-4, 2e-3, 6)
+        y = rng.normal(rng.normal(0, 0.03, 6), np.sqrt(v))
+        found = pool([Effect(a, b, 9) for a, b in zip(y, v, strict=True)])
+        missed += not found.low < 0 < found.high
+    assert missed <= 0.08 * 400
+
+
+def test_power_is_what_is_found() -> None:
+    rng = np.random.default_rng(2)
+    effects = [Effect(0.0, v, 9) for v in (2e-4, 5e-4, 9e-4, 4e-4, 3e-4, 6e-4)]
+    size = detectable(effects)
+    found = 0
+    for _ in range(400):
+        drawn = [e._replace(mean=rng.normal(size, e.variance**0.5)) for e in effects]
+        found += pool(drawn).low > 0
+    assert 0.65 < found / 400 < 0.9
+
+
+def test_an_effect_is_the_corrected_t_test() -> None:
+    d = [0.02, -0.01, 0.05, 0.03]
+    e = effect([*d, float("nan")], train=60, test=30)
+    assert e.pairs == 4
+    assert e.mean / e.variance**0.5 == pytest.approx(corrected_t_test(d, 60, 30).t)
+
+
+def results(shift: float, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for run in range(3):
+        for fold in range(3):
+            base = rng.normal(0.8, 0.03)
+            for arm in ("off", "on"):
+                value = base + (arm == "on") * rng.normal(shift, 0.01)
+                rows.append({"run": run, "fold": fold, "pooling": "attention", "topology": arm,
+                             "auroc": value, "accuracy": value - 0.1, "train_bags": 60,
+                             "test_bags": 30})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"), [(0.06, "A gain"), (-0.06, "A harm"), (0.0, "No effect was shown")]
+)
+def test_the_report_says_what_came_out(
+    tmp_path: Path, shift: float, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Plan.read()
+    (tmp_path / module.HASH).write_text(plan.sha256 + "\n")
+    for seed, name in enumerate(plan.primary["pooled_over"]):
+        (tmp_path / name).mkdir()
+        results(shift, seed).to_csv(tmp_path / name / "results.csv", index=False)
+    assert command(module.main, ["report", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "confirm.md").read_text()
+    assert f"**{said}" in text
+    assert plan.sha256[:12] in text
+    assert (tmp_path / "forest.png").stat().st_size > 5000
+    assert set(pd.read_csv(tmp_path / "effects.csv")["plan"]) == {plan.sha256}
+    last = tmp_path / plan.primary["pooled_over"][-1] / "results.csv"
+    last.unlink()
+    assert command(module.main, ["report", "--out", str(tmp_path)]) == 0
+    assert f"Partial: {plan.primary['pooled_over'][-1]} not run" in capsys.readouterr().out
+
+
+def test_results_of_another_plan_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / module.HASH).write_text("0" * 64)
+    for given in (["report"], ["run", "--data", str(tmp_path)]):
+        assert command(module.main, [*given, "--out", str(tmp_path)]) == 2
+        assert "another plan" in capsys.readouterr().err
+
+
+def test_a_cohort_is_run_and_pooled_with_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command from end to end on the smallest rendered cohort."""
+    plan = Plan.read()
+    small = dataclasses.replace(
+        plan, poolings=["attention"], cohorts={"tiny": {"cohort": "rendered", "size": "smoke"}},
+        options={**plan.options, "epochs": 1, "runs": 1, "instances": "crops"},
+        primary={**plan.primary, "pooled_over": ["tiny"]},
+    )  # fmt: skip
+    monkeypatch.setattr(Plan, "read", classmethod(lambda cls: small))
+    assert command(module.main, ["run", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert "Not to be pooled yet" in (tmp_path / "confirm.md").read_text()
