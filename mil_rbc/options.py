@@ -13,14 +13,14 @@ from jsonargparse import ArgumentError, ArgumentParser
 from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
 from mil_rbc.instances import check as check_instances
+from mil_rbc.model.arms import ARMS, OFF, Convention
 from mil_rbc.model.gaussian import Preset
 from mil_rbc.model.mil import Activation
 from mil_rbc.model.pooling import POOLINGS
-from mil_rbc.model.topology import Convention, Scale, Space
+from mil_rbc.model.topology import Scale, Space
 from mil_rbc.run_folder import RunFolder
 
 PRESETS = Path(__file__).parent / "presets"
-Arm = Literal["off", "on"]
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Options:
             timm), roi (RoI features of Mask R-CNN), or auto (efficientnet if the extra pretrained
             is installed, else crops; vectors and RoI features where the cohort holds such).
         pooling: poolings to compare.
-        topology: with (on) and without (off) topological regularization.
+        topology: arms to compare: ARMS; on is short for signature.
         folds: folds of the cross-validation, dealt by patient.
         runs: runs of each fold, each with its own seed.
         redeal: deal the folds anew in each run (10×10-fold cross-validation).
@@ -46,9 +46,13 @@ class Options:
         cohort_seed: seed of the cohort: which cells and bags are drawn.
         protocol: paper: the last epoch is tested; nested: the epoch that is best on an inner
             validation split by patient.
+        validation_parts: one training patient in so many is validated on.
+        patience: epochs without a lower validation loss after which a trial stops; 0: it never
+            does. Needs protocol nested.
         latent: width of the latent vectors.
         hidden: width of the hidden layer that vectors pass on the way to the latents.
         input_size: side at which 64×64 crops are encoded; 28 is what LeNet was made for.
+        initialization: torch: PyTorch's own; xavier_normal: Glorot's, biases 0.
         activation: of the heads' hidden layers; the 10 ReLUs of the bag head tend to die in the
             first epoch.
         anomaly: anomaly-aware pooling as published (paper) or with its numerical faults mended
@@ -58,9 +62,13 @@ class Options:
         gaussian_at_test: last: the one training used last; final: fitted once more with the final
             weights, on the same training-fold cells.
         lam: weight λ of the topology term.
+        lam_ratio: instead of lam: λ is set after the first epoch, which is trained without the
+            term, so that λ·L_topo would have been this share of L_class over it; 0: lam is used.
+        topology_from: the term is added once the training accuracy of an epoch has reached this.
         convention: which signature loss; λ means nothing without it.
         space: what A^X is measured on: images (flattened crops), roi, features, or auto.
-        scale: rms divides A^X by √D, so that it does not grow with the number of pixels.
+        scale: rms divides A^X by √D, so that it does not grow with the number of pixels; std by
+            the standard deviation of a coordinate over the training bags.
         lr: learning rate of Adam.
         weight_decay: L2 penalty of Adam.
         beta_decay: β of epoch e is beta_decay^e for poolings with an instance loss (attention and
@@ -91,7 +99,7 @@ class Options:
     cohort_options: dict[str, Any] = field(default_factory=dict)
     instances: str = "auto"
     pooling: list[str] = field(default_factory=lambda: list(POOLINGS))
-    topology: list[Arm] = field(default_factory=lambda: list[Arm](["off", "on"]))
+    topology: list[str] = field(default_factory=lambda: [OFF, "signature"])
     folds: int = 3
     runs: int = 3
     redeal: bool = False
@@ -99,15 +107,20 @@ class Options:
     seed: int = 0
     cohort_seed: int = 0
     protocol: Literal["paper", "nested"] = "paper"
+    validation_parts: int = 4
+    patience: int = 0
     latent: int = 500
     hidden: int = 256
     input_size: int = 28
+    initialization: Literal["torch", "xavier_normal"] = "torch"
     activation: Activation = "elu"
     anomaly: Preset = "robust"
     components: int = 1
     refit_every: int = 5
     gaussian_at_test: Literal["last", "final"] = "last"
     lam: float = 5e-3
+    lam_ratio: float = 0.0
+    topology_from: float = 0.0
     convention: Convention = "paper"
     space: Space = "auto"
     scale: Scale = "none"
@@ -131,6 +144,9 @@ class Options:
     watts: float = 0.0
     out: Path = Path("runs/rendered")
 
+    def __post_init__(self) -> None:
+        self.topology = ["signature" if arm == "on" else arm for arm in self.topology]
+
     @property
     def folder(self) -> RunFolder:
         """The folder that everything is written to."""
@@ -142,7 +158,18 @@ class Options:
                      "refit_every", "checkpoint_every"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise RunError(f"--{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("seed", "cohort_seed", "threads", "test_every", "weight_decay", "watts"):
+        for name in (
+            "seed",
+            "cohort_seed",
+            "threads",
+            "test_every",
+            "weight_decay",
+            "watts",
+            "lam",
+            "lam_ratio",
+            "topology_from",
+            "patience",
+        ):
             if getattr(self, name) < 0:
                 raise RunError(f"--{name} must not be negative, but is {getattr(self, name)}")
         if not self.lr > 0:
@@ -150,8 +177,12 @@ class Options:
         if not 20 <= self.input_size <= 64:
             raise RunError(f"--input_size must be from 20 to 64, not {self.input_size}")
         check_instances(self.instances)
-        if self.lam < 0:
-            raise RunError(f"--lam must not be negative, but is {self.lam}")
+        if self.topology_from >= 1:
+            raise RunError(f"--topology_from is an accuracy below 1, not {self.topology_from}")
+        if self.validation_parts < 2:
+            raise RunError(f"--validation_parts must be at least 2, not {self.validation_parts}")
+        if self.patience and self.protocol != "nested":
+            raise RunError("--patience looks at validation bags: it needs --protocol nested")
         if len({*self.pooling}) < len(self.pooling) or len({*self.topology}) < len(self.topology):
             raise RunError("--pooling and --topology must name each variant once")
         if self.backend == "ray" and self.devices > 1:
@@ -175,6 +206,7 @@ def make_parser(program: str, description: str, exit_on_error: bool = True) -> A
     """Build a command line with one flag for each field of `Options`."""
     parser = ArgumentParser(prog=program, description=description, exit_on_error=exit_on_error)
     helps = _attribute_help()
+    arms = "; ".join(f"{name} ({arm.words})" for name, arm in ARMS.items())
     cohorts = ", ".join(k + (f" ({c.help})" if c.help else "") for k, c in COHORTS.items())
     for name, kind in get_type_hints(Options).items():
         default = next(f for f in dataclasses.fields(Options) if f.name == name)
@@ -186,8 +218,11 @@ def make_parser(program: str, description: str, exit_on_error: bool = True) -> A
         keywords: dict[str, Any] = {"default": value, "help": helps.get(name, "")}
         if name == "cohort":
             keywords["help"] = keywords["help"].replace("COHORTS", cohorts)
-        if name == "pooling":
-            parser.add_argument("--pooling", nargs="+", type=Literal[tuple(POOLINGS)], **keywords)
+        if name == "topology":
+            keywords["help"] = keywords["help"].replace("ARMS", arms)
+        choices = {"pooling": tuple(POOLINGS), "topology": (*ARMS, "on")}
+        if name in choices:
+            parser.add_argument(f"--{name}", nargs="+", type=Literal[choices[name]], **keywords)
         elif get_origin(kind) is list:
             parser.add_argument(f"--{name}", nargs="+", type=get_args(kind)[0], **keywords)
         else:
@@ -209,6 +244,7 @@ def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dic
         The options, and the namespace's further values (preset, config).
     """
     parser = make_parser(program, description)
+    argv = [_underscored(argument) for argument in argv]
     preset, config = _early(argv)
     layers = [(f"preset {preset!r}", _preset(preset or "default"))]
     if config:
@@ -228,6 +264,14 @@ def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dic
     options.out = Path(options.out)
     options.check()
     return options, {k: v for k, v in namespace.items() if k not in known}
+
+
+def _underscored(argument: str) -> str:
+    """`--lam-ratio=1` as `--lam_ratio=1`: both spellings are one option."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
 
 
 def value_of(name: str, text: str) -> Any:

@@ -20,7 +20,9 @@ from mil_rbc.data.folds import Split, split_hash
 from mil_rbc.data.store import load_cohort, save_cohort
 from mil_rbc.errors import RunError
 from mil_rbc.instances import prepare
+from mil_rbc.model.arms import ARMS, OFF
 from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.model.topology import SCALES
 from mil_rbc.options import FREE, Options, parse, plain
 from mil_rbc.report.tables import write_tables
 from mil_rbc.run_folder import Record
@@ -93,13 +95,17 @@ def run(
 
 def describe(options: Options, cohort: Cohort, record: Record) -> str:
     """Say in a sentence what was run."""
-    if options.topology == ["off"]:
-        topology = "no topological regularization"
-    else:
-        scale = "÷ √D" if options.scale == "rms" else "as they are"
-        topology = (
-            f"λ = {options.lam:g}, signature loss of convention '{options.convention}' on "
-            f"{record.space} ({scale})"
+    arms = "; ".join(ARMS[arm].words for arm in options.topology if arm != OFF)
+    topology = arms or "no topological regularization"
+    if any(ARMS[arm].term for arm in options.topology):
+        weighed = f"λ = {options.lam:g}"
+        if options.lam_ratio:
+            weighed = f"λ·L_topo = {options.lam_ratio:g} · L_class over the first epoch"
+        if options.topology_from:
+            weighed += f", from a training accuracy of {options.topology_from:g}"
+        topology += (
+            f" ({weighed}; convention '{options.convention}'; A^X on {record.space}, "
+            f"{SCALES[options.scale]})"
         )
     chosen = {"paper": "last epoch tested", "nested": "epoch chosen on an inner validation split"}
     folds = f"{options.folds} folds" if options.folds > 1 else "one split"
@@ -173,7 +179,7 @@ def _with_finished(options: Options, stored: dict[str, Any]) -> Options:
     wider = dataclasses.replace(
         options,
         pooling=POOLINGS.ordered({*options.pooling, *stored["pooling"]}),
-        topology=[a for a in ("off", "on") if a in {*options.topology, *stored["topology"]}],
+        topology=ARMS.ordered({*options.topology, *stored["topology"]}),
         runs=max(options.runs, stored["runs"]),
     )
     asked, folder = set(grid(options)), options.folder

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from mil_rbc.data.store import load_cohort
 from mil_rbc.files import write_whole
+from mil_rbc.model.arms import ARMS, Regularizer
 from mil_rbc.model.checkpoint import load_model
-from mil_rbc.model.topology import Regularizer, input_space, points_of
-from mil_rbc.report.tables import ARMS, gather
+from mil_rbc.model.topology import input_space, points_of
+from mil_rbc.report.tables import gather
 from mil_rbc.run_folder import RunFolder
 from mil_rbc.training.trial import Trial
 
@@ -66,7 +67,7 @@ def main(folder: Path) -> None:
                      for v in (mil_norm, topo_norm, topo_norm / np.maximum(mil_norm, 1e-12),
                                centre_norm, away)]  # fmt: skip
             share = f"{100 * np.median(away / centre_norm):.0f} %"
-            lines.append("| " + " | ".join([pooling, ARMS[arm], *cells, share]) + " |")
+            lines.append("| " + " | ".join([pooling, ARMS[arm].short, *cells, share]) + " |")
     write_whole(folder / "gradients.md", "\n".join(lines) + "\n")
     print((folder / "gradients.md").read_text())
 

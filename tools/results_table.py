@@ -25,7 +25,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from mil_rbc.report.tables import ARMS, PAPER, percent
+from mil_rbc.report.tables import PAPER, percent
+
+ARMS = {"off": "without", "signature": "with"}
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
 KINDS = ("run", "sweep", "curve", "gradients", "cells", "presets", "speed", "summary")
@@ -84,7 +86,7 @@ def run(runs: Path, name: str) -> str:
     main = table(["pooling", "", "without", "with", "difference", "p", "95 % interval"], rows)
     rows = []
     for pooling in dict.fromkeys(p for p, _ in table1.index):
-        on = results[(results["pooling"] == pooling) & (results["topology"] == "on")]
+        on = results[(results["pooling"] == pooling) & (results["topology"] == "signature")]
         cells = [f"{table1.loc[(pooling, a), f'{m}_mean']:.2f}"
                  for m in ("matched", "spearman") for a in ARMS]  # fmt: skip
         rows.append([pooling, *cells, f"{on['topo_to_class'].mean():.2g}"])
@@ -134,7 +136,7 @@ def curve(runs: Path, name: str) -> str:
         arms = part.set_index("topology")
         cells = [percent(arms.loc[a, f"{m}_mean"], arms.loc[a, f"{m}_std"])
                  for m in ("accuracy", "auroc") for a in ARMS]  # fmt: skip
-        gain = [signed(arms.loc["on", f"{m}_mean"] - arms.loc["off", f"{m}_mean"])
+        gain = [signed(arms.loc["signature", f"{m}_mean"] - arms.loc["off", f"{m}_mean"])
                 for m in ("accuracy", "auroc")]  # fmt: skip
         rows.append([str(pooling), str(value), *cells[:2], gain[0], *cells[2:], gain[1]])
     rows.sort(key=lambda r: (r[0], float(r[1])))
@@ -178,7 +180,7 @@ def speed(runs: Path, name: str) -> str:
     found = pd.read_csv(runs / name / "results.csv")
     pairs = found.pivot(index=["pooling", "fold", "run"], columns="topology",
                         values="epoch_seconds")  # fmt: skip
-    pairs["ratio"] = pairs["on"] / pairs["off"]
+    pairs["ratio"] = pairs["signature"] / pairs["off"]
     by = pairs.groupby("pooling", sort=False).median()
     by.loc["all"] = pairs.median()
     rows = [[str(pooling), f"{r['off']:.2f} s", f"{r['on']:.2f} s", f"{r['ratio']:.2f}×"]
@@ -191,7 +193,7 @@ def summary(runs: Path, names: str) -> str:
     poolings = list(dict.fromkeys(pooling for pooling, _ in PAPER))
     rows = []
     for metric in ("accuracy", "auroc"):
-        gains = [signed((PAPER[p, "on"][metric][0] - PAPER[p, "off"][metric][0]) / 100)
+        gains = [signed((PAPER[p, "signature"][metric][0] - PAPER[p, "off"][metric][0]) / 100)
                  for p in poolings]  # fmt: skip
         rows.append(["the paper, its 71 patients", SHOWN[metric], *gains])
     for name in names.split():

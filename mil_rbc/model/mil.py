@@ -12,8 +12,12 @@ from mil_rbc.data.bags import Kind
 from mil_rbc.model.encoders import ENCODERS, Standardize
 from mil_rbc.model.gaussian import Preset
 from mil_rbc.model.pooling import POOLINGS, Pooled
+from mil_rbc.model.summaries import SUMMARIES, summaries
+
+HIDDEN = 10  # units of the bag head
 
 Activation = Literal["relu", "elu", "tanh"]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh}
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Architecture:
         activation: of the two heads' hidden layers. Right after initialisation the pooled vectors
             of all bags nearly agree, and the first epoch's steps push most of the 10 hidden ReLUs
             of the bag head below zero for every bag, where they stay; ELUs come back.
+        summaries: whether 0-dimensional summaries of the latents are joined to the pooled vector.
     """
 
     kind: Kind
@@ -45,6 +50,7 @@ class Architecture:
     anomaly: Preset = "robust"
     components: int = 1
     activation: Activation = "elu"
+    summaries: bool = False
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for a checkpoint."""
@@ -87,9 +93,11 @@ class MILModel(nn.Module):
         a = self.architecture = architecture
         # The encoder and the heads come first: all poolings of a seed start from the same ones.
         self.encoder = ENCODERS[a.kind].make(a)
-        self.bag_head = head(a.latent, 10, len(a.classes), a.activation)
-        self.instance_head = head(a.latent, 32, len(a.classes), a.activation)
+        self.bag_head = Head(a.latent, HIDDEN, len(a.classes), a.activation)
+        self.instance_head = Head(a.latent, 32, len(a.classes), a.activation)
         self.pooling = POOLINGS[a.pooling].make(a.latent, a.components, a.anomaly)
+        # Further columns of the bag head's first layer, apart and last for the same reason.
+        self.joined = nn.Linear(SUMMARIES, HIDDEN, bias=False) if a.summaries else None
 
     @property
     def standardize(self) -> Standardize:
@@ -106,17 +114,38 @@ class MILModel(nn.Module):
         bags, n = instances.shape[:2]
         latents = self.encode(instances.flatten(0, 1)).reshape(bags, n, -1)
         if lengths is None:
-            mask = torch.ones(bags, n, dtype=torch.bool, device=latents.device)
-        else:
-            mask = torch.arange(n, device=latents.device) < lengths[:, None]
+            lengths = torch.full((bags,), n, device=latents.device)
+        mask = torch.arange(n, device=latents.device) < lengths[:, None]
         pooled: Pooled = self.pooling(latents, mask)
-        return Output(self.bag_head(pooled.vector), self.instance_head(latents), latents, pooled)
+        more = None if self.joined is None else self.joined(summaries(latents, lengths))
+        logits = self.bag_head(pooled.vector, more)
+        return Output(logits, self.instance_head(latents), latents, pooled)
 
 
-def head(latent: int, hidden: int, classes: int, activation: Activation) -> nn.Sequential:
-    """A classifier head: linear, activation, linear."""
-    between: nn.Module = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh}[activation]()
-    return nn.Sequential(nn.Linear(latent, hidden), between, nn.Linear(hidden, classes))
+class Head(nn.Sequential):
+    """A classifier head: linear, activation, linear; it knows which hidden units ever fired.
+
+    `fired`, (hidden,) bool, is no part of a checkpoint: while training a unit is marked there as
+    soon as it is not 0 for some row, until `fired` is set to False again.
+    """
+
+    fired: Tensor
+
+    def __init__(self, latent: int, hidden: int, classes: int, activation: Activation) -> None:
+        super().__init__(
+            nn.Linear(latent, hidden), ACTIVATIONS[activation](), nn.Linear(hidden, classes)
+        )
+        self.register_buffer("fired", torch.zeros(hidden, dtype=torch.bool), persistent=False)
+
+    def forward(self, x: Tensor, more: Tensor | None = None) -> Tensor:
+        """Logits (..., classes) of vectors (..., latent); `more` is added before the activation."""
+        first, activation, last = self
+        before = first(x)
+        hidden: Tensor = activation(before if more is None else before + more)
+        if self.training:
+            self.fired |= (hidden.detach() != 0).flatten(0, -2).any(0)
+        logits: Tensor = last(hidden)
+        return logits
 
 
 def to_unit(instances: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mil_rbc.model.arms import Regularizer
 from mil_rbc.model.mil import MILModel
-from mil_rbc.model.topology import InputSpace, Regularizer
+from mil_rbc.model.topology import InputSpace
 
 PARTS = ("L_MIL", "L_SIC", "L_class", "L_topo", "matched", "correct", "correct_instances")
 
@@ -28,7 +29,7 @@ class Objective(nn.Module):
     Args:
         model: the classifier.
         regularizer: the topology term, or `None`.
-        lam: its weight λ.
+        lam: its weight λ; may be changed between epochs.
         class_weights: (C,) weights of the classes in both cross-entropies, or `None`.
 
     Shape:
@@ -68,8 +69,10 @@ class Objective(nn.Module):
         classification = loss
         if self.regularizer is not None:
             assert bag.space is not None
-            topo, count = self.regularizer(bag.space, out.latents[0])
-            loss = loss + self.lam * topo
+            with torch.set_grad_enabled(self.lam > 0 and torch.is_grad_enabled()):
+                topo, count = self.regularizer(bag.space, out.latents[0])
+            if self.lam > 0:
+                loss = loss + self.lam * topo
             shared = count / max(len(bag.instances) - 1, 1)
         correct = (out.bag.detach().argmax(1) == label).float().sum()
         parts = [mil, sic, classification, topo, shared, correct, correct_instances]

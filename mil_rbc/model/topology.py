@@ -1,4 +1,4 @@
-"""The topology term: what A^X is measured on, cached per bag, and the regularizer."""
+"""The image space of a bag: what A^X is measured on, and its pairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 import torchtopo
 from mil_rbc.data.bags import Kind
@@ -16,8 +16,7 @@ from mil_rbc.errors import RunError
 from mil_rbc.model.mil import to_unit
 
 Space = Literal["auto", "images", "roi", "features"]
-Scale = Literal["none", "rms"]
-Convention = Literal["paper", "topoae", "mil", "torch_topological"]
+Scale = Literal["none", "rms", "std"]
 Standardizer = Callable[[Tensor], Tensor]
 
 
@@ -37,11 +36,23 @@ class InputSpace(NamedTuple):
         return InputSpace(self.distances.to(device), self.pairs.to(device))
 
 
-def input_space(points: Tensor, scale: Scale) -> InputSpace:
-    """Measure A^X and π^X of a bag's points (N, D) by direct differences."""
+SCALES: dict[Scale, str] = {
+    "none": "as it is",
+    "rms": "÷ √D",
+    "std": "÷ the standard deviation of a coordinate over the training bags",
+}
+
+
+def input_space(points: Tensor, scale: Scale, std: float = 1.0) -> InputSpace:
+    """Measure A^X and π^X of a bag's points (N, D) by direct differences.
+
+    Args:
+        points: of the bag.
+        scale: what divides A^X: a key of `SCALES`.
+        std: the deviation, for `"std"`.
+    """
     distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-    if scale == "rms":
-        distances = distances / points.shape[1] ** 0.5
+    distances = distances / {"none": 1.0, "rms": points.shape[1] ** 0.5, "std": std}[scale]
     return InputSpace(distances, torchtopo.vietoris_rips_pairs(distances, metric="precomputed"))
 
 
@@ -108,29 +119,6 @@ def points_of(
         assert crops is not None
         return _flat(torch.from_numpy(np.array(crops)), standardize)
     return SPACES[kind][space](instances, standardize)
-
-
-class Regularizer(nn.Module):
-    """λ times the topological signature loss between a bag's image space and its latents.
-
-    Args:
-        convention: which loss of that name; see `torchtopo.signature_loss`. λ means nothing
-            without it.
-
-    Shape:
-        space of one bag of N cells, latents (N, F) → loss (), without λ, and the number of matched
-        pairs (), the edges that π^X and π^Z share.
-
-    Source: paper, Eq. 1–3.
-    """
-
-    def __init__(self, convention: Convention) -> None:
-        super().__init__()
-        self.signature = torchtopo.nn.SignatureLoss(convention=convention, metric_x="precomputed")
-
-    def forward(self, space: InputSpace, latents: Tensor) -> tuple[Tensor, Tensor]:
-        loss: Tensor = self.signature(space.distances, latents, pairs_x=space.pairs)
-        return loss, matched(space, latents)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from mil_rbc.data.bags import Bag, Cohort
 from mil_rbc.data.folds import Split
+from mil_rbc.model.arms import OFF
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.gaussian import ControlGaussian, Preset
 from mil_rbc.model.mil import MILModel
@@ -60,7 +61,7 @@ class Example:
         points: (N, D) the points A^X is measured on.
         distances, pairs: A^X and π^X.
         order: (N,) one order of the cells for all heat maps.
-        views: by arm, "on" first.
+        views: by arm, "off" last.
         rule: how the bag was chosen.
     """
 
@@ -202,12 +203,12 @@ def example(
         return None
     index, rule = choose(cohort, splits[0][0][1])
     bag = cohort.bags[index]
-    models = {arm: load_model(paths[arm])[0] for arm in ("on", "off") if arm in paths}
+    models = {arm: load_model(paths[arm])[0] for arm in sorted(paths, key=OFF.__eq__)}
     first = next(iter(models.values()))
     instances = torch.from_numpy(np.array(bag.instances))
     space = resolve_space(options.space, cohort.kind, crops=bag.crops is not None)
     points = points_of(instances, cohort.kind, space, first.standardize, bag.crops)
-    measured = input_space(points, options.scale)
+    measured = input_space(points, "none" if options.scale == "std" else options.scale)
     data = BagData(instances, torch.tensor(bag.label), measured)
     return Example(
         bag=bag,

@@ -15,15 +15,33 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from mil_rbc.model.arms import ARMS, OFF
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.report.explain import Example
-from mil_rbc.report.tables import ARMS, published_gain
+from mil_rbc.report.tables import published_gain, variants
 
 # Okabe and Ito's colours, told apart with any colour vision; line styles say the same again.
-COLOURS = {"off": "#D55E00", "on": "#0072B2"}
-BRIGHT = {"off": "#FF9147", "on": "#56B4E9"}
-STYLES = {"off": "--", "on": "-"}
-NAMES = {"off": "without topology", "on": "with topology"}
+PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#9A7D00", "#56B4E9", "#555555")
+BRIGHT = ("#FF9147", "#56B4E9", "#3DD6A5", "#E79BC4", "#E8CF4A", "#9DB8FF", "#BBBBBB")
+MARKERS = "osD^vP*Xh"
+Colours = dict[str, str]
+
+
+def colours_of(dark: bool = False) -> Colours:
+    """A colour for each arm, in turn."""
+    return dict(zip(ARMS, itertools.cycle(BRIGHT if dark else PALETTE), strict=False))
+
+
+def style(arm: str) -> str:
+    """Line style of an arm."""
+    return "--" if arm == OFF else "-"
+
+
+def named(arm: str) -> str:
+    """What a legend calls an arm."""
+    return "without topology" if arm == OFF else f"with {ARMS[arm].noun}"
+
+
 KINDS = ((1, "anomalous cell", "D"), (0, "normal cell", "o"), (-1, "cell", "o"))
 
 
@@ -49,7 +67,7 @@ def draw(
         "lines.linewidth": 2.2, "figure.constrained_layout.use": True,
     }  # fmt: skip
     with mpl.rc_context(style):
-        made = figure(*arguments, colours=BRIGHT if dark else COLOURS)
+        made = figure(*arguments, colours=colours_of(dark))
         FigureCanvasAgg(made)
         buffer = io.BytesIO()
         kind, colon, _ = provenance.partition(":")
@@ -76,7 +94,7 @@ def _legend(figure: Figure, axis: Any) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
 
 
-def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
+def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: Colours) -> Figure:
     """Accuracy with minus without topology: each fold, mean, bootstrap interval, the paper's."""
     rows = paired[paired["metric"] == "accuracy"].reset_index(drop=True)
     figure = Figure(figsize=(8.5, 1.3 + 0.8 * len(rows)))
@@ -84,27 +102,31 @@ def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: dict[st
     for y, row in rows.iterrows():
         part = results[results["pooling"] == row["pooling"]]
         arms = part.pivot(index=["run", "fold"], columns="topology", values="accuracy")
-        each = 100 * (arms["on"] - arms["off"])
+        each = 100 * (arms[row["topology"]] - arms[OFF])
+        colour = colours[row["topology"]]
         first = y == 0
-        axis.plot(each, np.full(len(each), y + 0.17), "o", ms=6, mfc="none", mec=colours["on"],
+        axis.plot(each, np.full(len(each), y + 0.17), "o", ms=6, mfc="none", mec=colour,
                   alpha=0.8, label="one fold of one run" if first else None)  # fmt: skip
         axis.plot([100 * row["bootstrap_low"], 100 * row["bootstrap_high"]], [y - 0.1] * 2,
-                  color=colours["on"], lw=5, alpha=0.45, solid_capstyle="butt",
+                  color=colour, lw=5, alpha=0.45, solid_capstyle="butt",
                   label="95 % interval over patients" if first else None)  # fmt: skip
-        axis.plot(100 * row["difference"], y - 0.1, "D", ms=9, color=colours["on"],
+        axis.plot(100 * row["difference"], y - 0.1, "D", ms=9, color=colour,
                   label="mean" if first else None)  # fmt: skip
-        axis.plot(published_gain(row["pooling"]), y - 0.1, "x", ms=10, mew=2.5,
-                  color=colours["off"],
+        axis.plot(published_gain(row["pooling"], row["topology"]), y - 0.1, "x", ms=10, mew=2.5,
+                  color=colours[OFF],
                   label="paper (its own patients)" if first else None)  # fmt: skip
     axis.axvline(0, color=mpl.rcParams["axes.edgecolor"], lw=1)
-    axis.set_yticks(range(len(rows)), rows["pooling"])
+    several = rows["topology"].nunique() > 1
+    names = [p + (f", {ARMS[a].short}" if several else "")
+             for p, a in zip(rows["pooling"], rows["topology"], strict=True)]  # fmt: skip
+    axis.set_yticks(range(len(rows)), names)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel("accuracy with minus without topology, percentage points")
     _legend(figure, axis)
     return figure
 
 
-def learning_curves(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
+def learning_curves(metrics: pd.DataFrame, *, colours: Colours) -> Figure:
     """Accuracy on training and test bags by epoch, mean over folds and runs."""
     poolings = POOLINGS.ordered(set(metrics["pooling"]))
     figure, axes = _panels(len(poolings))
@@ -114,11 +136,11 @@ def learning_curves(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure
             if part.empty:
                 continue
             mean = part.groupby("epoch")[["accuracy_train", "accuracy_test"]].mean()
-            colour, name = colours[arm], NAMES[arm]
-            axis.plot(mean.index + 1, 100 * mean["accuracy_train"], STYLES[arm], color=colour,
+            colour, name = colours[arm], named(arm)
+            axis.plot(mean.index + 1, 100 * mean["accuracy_train"], style(arm), color=colour,
                       lw=1.3, alpha=0.75, label=f"training, {name}")  # fmt: skip
             tested = mean["accuracy_test"].dropna()
-            axis.plot(tested.index + 1, 100 * tested, STYLES[arm], marker="o", ms=6, color=colour,
+            axis.plot(tested.index + 1, 100 * tested, style(arm), marker="o", ms=6, color=colour,
                       label=f"test, {name}")  # fmt: skip
         axis.set_title(pooling)
         axis.set_ylim(0, 102)
@@ -129,21 +151,20 @@ def learning_curves(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure
     return figure
 
 
-def lambda_ratio(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
+def lambda_ratio(metrics: pd.DataFrame, *, colours: Colours) -> Figure:
     """λ·L_topo over L_class by epoch: which of the two losses the training listens to."""
-    on = metrics[metrics["topology"] == "on"]
-    poolings = POOLINGS.ordered(set(on["pooling"]))
+    on = metrics[metrics["lam"].notna()]
     figure = Figure(figsize=(8.5, 4.2))
     axis = figure.subplots()
-    palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
-    if colours is BRIGHT:
-        palette = ["#56B4E9", "#FF9147", "#3DD6A5", "#E79BC4"]
-    looks = zip(itertools.cycle(palette), itertools.cycle("osD^vP*Xh"))
-    for pooling, (colour, marker) in zip(poolings, looks, strict=False):
-        mean = on[on["pooling"] == pooling].groupby("epoch")["topo_to_class"].mean()
+    several = on["topology"].nunique() > 1
+    looks = zip(itertools.cycle(_palette(colours)), itertools.cycle(MARKERS))
+    for (pooling, arm), (colour, marker) in zip(variants(on), looks, strict=False):
+        rows = (on["pooling"] == pooling) & (on["topology"] == arm)
+        mean = on[rows].groupby("epoch")["topo_to_class"].mean()
         every = max(1, len(mean) // 8)
         axis.plot(mean.index + 1, mean.clip(lower=1e-6), color=colour, marker=marker, ms=7,
-                  markevery=every, label=pooling)  # fmt: skip
+                  markevery=every,
+                  label=f"{pooling}, {ARMS[arm].short}" if several else pooling)  # fmt: skip
     axis.axhline(1, color=mpl.rcParams["axes.edgecolor"], lw=1, ls=":")
     axis.set_yscale("log")
     low, high = axis.get_ylim()
@@ -155,7 +176,35 @@ def lambda_ratio(metrics: pd.DataFrame, *, colours: dict[str, str]) -> Figure:
     return figure
 
 
-def cell_scores(shown: Example, *, colours: dict[str, str]) -> Figure:
+def _palette(colours: Colours) -> tuple[str, ...]:
+    return BRIGHT if next(iter(colours.values())) == BRIGHT[0] else PALETTE
+
+
+def dead_units(metrics: pd.DataFrame, *, colours: Colours) -> Figure:
+    """Hidden units of the heads that are 0 for every training bag, by epoch."""
+    poolings = POOLINGS.ordered(set(metrics["pooling"]))
+    figure, axes = _panels(len(poolings))
+    for axis, pooling in zip(axes, poolings, strict=False):
+        for arm in ARMS.ordered(set(metrics["topology"])):
+            part = metrics[(metrics["pooling"] == pooling) & (metrics["topology"] == arm)]
+            mean = part.groupby("epoch")[["dead_bag_head", "dead_instance_head"]].mean()
+            if mean.empty:
+                continue
+            axis.plot(mean.index + 1, 100 * mean["dead_bag_head"], style(arm), marker="o", ms=5,
+                      color=colours[arm], label=f"bag head, {named(arm)}")  # fmt: skip
+            known = mean["dead_instance_head"].dropna()
+            axis.plot(known.index + 1, 100 * known, style(arm), lw=1.3, alpha=0.75,
+                      color=colours[arm], label=f"instance head, {named(arm)}")  # fmt: skip
+        axis.set_title(pooling)
+        axis.set_ylim(-2, 102)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("dead hidden units, %")
+    _legend(figure, axes[0])
+    return figure
+
+
+def cell_scores(shown: Example, *, colours: Colours) -> Figure:
     """Fig. 4: the cells of a bag, framed by their score, with and without topology."""
     pictures = shown.bag.pictures
     if pictures is None:
@@ -179,7 +228,7 @@ def cell_scores(shown: Example, *, colours: dict[str, str]) -> Figure:
                 spine.set(visible=True, color=palette(share), linewidth=4)
             star = "*" if shown.anomalous[cell] == 1 else ""
             axis.set_xlabel(f"{seen.scores[cell]:.3g}{star}", fontsize=11, labelpad=2)
-        part.suptitle(NAMES[arm], fontsize=14)
+        part.suptitle(named(arm), fontsize=14)
         bar = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, high), palette)
         colorbar = part.colorbar(bar, ax=axes.tolist(), location="bottom", shrink=0.8, aspect=30)
         colorbar.set_label(f"{seen.score_name} (over this bag)")
@@ -192,22 +241,22 @@ def _thinned(order: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.asarray(order[places])
 
 
-def _score_strips(shown: Example, colours: dict[str, str]) -> Figure:
+def _score_strips(shown: Example, colours: Colours) -> Figure:
     figure = Figure(figsize=(8.5, 1.2 + 1.3 * len(shown.views)))
     axes = figure.subplots(len(shown.views), 1, squeeze=False).ravel()
     for axis, (arm, seen) in zip(axes, shown.views.items(), strict=True):
         axis.plot(np.sort(seen.scores), np.zeros(len(seen.scores)), "|", ms=24, mew=2,
                   color=colours[arm])  # fmt: skip
         axis.set_yticks([])
-        axis.set_title(NAMES[arm])
+        axis.set_title(named(arm))
         axis.set_xlabel(f"{seen.score_name} of each instance")
     return figure
 
 
-def heat_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
+def heat_maps(shown: Example, *, colours: Colours) -> Figure:
     """Fig. 5: distances in image space and in the latents, one order of cells for all."""
     panels = [("image space, $A^X$", shown.distances)]
-    panels += [(f"latents, {NAMES[arm]}", seen.distances) for arm, seen in shown.views.items()]
+    panels += [(f"latents, {named(arm)}", seen.distances) for arm, seen in shown.views.items()]
     figure = Figure(figsize=(4.0 * len(panels), 4.6))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     bad = int((shown.anomalous == 1).sum())
@@ -226,17 +275,17 @@ def heat_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
     return figure
 
 
-def latent_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
+def latent_maps(shown: Example, *, colours: Colours) -> Figure:
     """First two principal components of a bag, its minimum spanning tree drawn in."""
     panels = [("image space", shown.points, shown.pairs)]
     panels += [
-        (f"latents, {NAMES[arm]}", seen.latents, seen.pairs) for arm, seen in shown.views.items()
+        (f"latents, {named(arm)}", seen.latents, seen.pairs) for arm, seen in shown.views.items()
     ]
     shared = {tuple(pair) for pair in shown.pairs.tolist()}
     figure = Figure(figsize=(4.2 * len(panels), 4.9))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     ink = mpl.rcParams["axes.edgecolor"]
-    colour_of = {1: colours["off"], 0: colours["on"], -1: colours["on"]}
+    colour_of = {1: _palette(colours)[0], 0: _palette(colours)[1], -1: _palette(colours)[1]}
     for axis, (title, points, pairs) in zip(axes, panels, strict=True):
         centred = points - points.mean(0)
         u, s, _ = np.linalg.svd(centred, full_matrices=False)
@@ -263,7 +312,7 @@ def latent_maps(shown: Example, *, colours: dict[str, str]) -> Figure:
     return figure
 
 
-def sweep(table: pd.DataFrame, along: str, measure: str, *, colours: dict[str, str]) -> Figure:
+def sweep(table: pd.DataFrame, along: str, measure: str, *, colours: Colours) -> Figure:
     """Accuracy along the first option that is varied, one panel for each pooling."""
     metric = "accuracy_validation" if measure == "validation" else "accuracy"
     poolings = POOLINGS.ordered(set(table["pooling"]))
@@ -276,10 +325,10 @@ def sweep(table: pd.DataFrame, along: str, measure: str, *, colours: dict[str, s
         for number, (key, line) in enumerate(part.groupby(["topology", *others], sort=False)):
             places = [values.index(v) for v in line[along]]
             arm = str(key[0])
-            name = ", ".join([NAMES[arm], *map(str, key[1:])])
+            name = ", ".join([named(arm), *map(str, key[1:])])
             axis.errorbar(places, 100 * line[f"{metric}_mean"],
                           100 * line[f"{metric}_std"].fillna(0), color=colours[arm],
-                          ls=STYLES[arm], marker="osD^vP*X"[number % 8], ms=7, capsize=3,
+                          ls=style(arm), marker="osD^vP*X"[number % 8], ms=7, capsize=3,
                           elinewidth=1, alpha=0.9, label=name)  # fmt: skip
         axis.set_xticks(range(len(values)), [f"{v:g}" if isinstance(v, float) else str(v)
                                              for v in values])  # fmt: skip

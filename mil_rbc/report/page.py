@@ -16,11 +16,14 @@ from mil_rbc.cli import duration
 from mil_rbc.data.bags import Cohort, Words
 from mil_rbc.data.folds import Split
 from mil_rbc.files import write_whole
+from mil_rbc.model.arms import ARMS, OFF
+from mil_rbc.model.mil import ACTIVATIONS
 from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.model.topology import SCALES
 from mil_rbc.options import Options, plain
 from mil_rbc.report import explain, figures
 from mil_rbc.report.statistics import METRICS
-from mil_rbc.report.tables import ARMS, BASELINE, TITLES, percent, published, published_gain
+from mil_rbc.report.tables import BASELINE, TITLES, percent, published, published_gain
 from mil_rbc.run_folder import Record
 from mil_rbc.training.trial import Trial
 
@@ -62,7 +65,10 @@ def write_report(
         missing=sorted({m for text in tables["results"]["missing"] for m in text.split()}),
         cells=cells.to_dict("records"), latents=latents.to_dict("records"),
         presets=presets.to_dict("records"),
-        ratio=_ratio(metrics), pictures=pictures, shown=shown, arms=ARMS,
+        ratio=_ratio(metrics), pictures=pictures, shown=shown,
+        arms={name: arm.short for name, arm in ARMS.items()},
+        dead=_dead(metrics), scale=SCALES[options.scale],
+        activation=ACTIVATIONS[options.activation].__name__,
         energy=energy(options, record, tables["results"]), chance=_chance(cohort),
         sizes=[len(b) for b in cohort.bags], np=np, duration=duration,
     )  # fmt: skip
@@ -89,7 +95,8 @@ def _pictures(
     wanted: dict[str, tuple[Any, ...]] = {"learning_curves": (figures.learning_curves, metrics)}
     if not tables["paired"].empty:
         wanted["differences"] = (figures.differences, tables["paired"], tables["results"])
-    if (metrics["topology"] == "on").any():
+    wanted["dead_units"] = (figures.dead_units, metrics)
+    if metrics["lam"].notna().any():
         wanted["lambda_ratio"] = (figures.lambda_ratio, metrics)
     if shown is not None:
         if any(np.ptp(seen.scores) > 0 for seen in shown.views.values()):  # average pooling's don't
@@ -121,13 +128,14 @@ def verdicts(paired: pd.DataFrame) -> list[dict[str, str]]:
         sure = (low > 0 or high < 0) and row["p"] < 0.05
         way = "higher" if points > 0 else "lower"
         kind = "clear" if sure else "unclear"
+        noun = ARMS[row["topology"]].noun
         if not sure:
-            text = (f"no clear difference ({points:+.1f} percentage points; 95 % interval over "
-                    f"patients {low:+.1f} to {high:+.1f})")  # fmt: skip
-        else:
-            text = (f"accuracy is {way} with topology by {abs(points):.1f} percentage points (95 % "
+            text = (f"no clear difference with {noun} ({points:+.1f} percentage points; 95 % "
                     f"interval over patients {low:+.1f} to {high:+.1f})")  # fmt: skip
-        theirs = published_gain(row["pooling"])
+        else:
+            text = (f"accuracy is {way} with {noun} by {abs(points):.1f} percentage points (95 % "
+                    f"interval over patients {low:+.1f} to {high:+.1f})")  # fmt: skip
+        theirs = published_gain(row["pooling"], row["topology"])
         paper = f" The paper reports {theirs:+.1f} on its own patients." if theirs == theirs else ""
         why = "one pair only" if row["pairs"] < 2 else "all pairs differ alike"
         p = f"p = {row['p']:.2f}" if np.isfinite(row["p"]) else f"not possible, {why}"
@@ -170,7 +178,7 @@ def _table_rows(table: pd.DataFrame) -> dict[str, Any]:
                 "text": percent(mean, row[f"{name}_std"]),
                 "runs": f"{100 * runs:.1f}" if np.isfinite(runs) else "",
                 "best": mean == table[f"{name}_mean"].max(),
-                "winner": len(other) > 0 and mean > other.iloc[0],
+                "winner": len(other) > 0 and mean > other.max(),
                 "paper": published(row["pooling"], row["topology"], name),
             })  # fmt: skip
         first = row["topology"] == same["topology"].iloc[0]
@@ -212,13 +220,24 @@ def _recall(predictions: pd.DataFrame, cohort: Cohort) -> dict[str, Any]:
 
 
 def _ratio(metrics: pd.DataFrame) -> list[dict[str, Any]]:
-    on = metrics[metrics["topology"] == "on"]
+    on = metrics[metrics["lam"].notna()]
     last = on["epoch"].max()
     return [
-        {"pooling": pooling,
+        {"pooling": pooling, "topology": arm, "lam": part[part["epoch"] == last]["lam"].mean(),
          "first": part[part["epoch"] == 0]["topo_to_class"].mean(),
          "last": part[part["epoch"] == last]["topo_to_class"].mean()}
-        for pooling, part in on.groupby("pooling", sort=False)
+        for (pooling, arm), part in on.groupby(["pooling", "topology"], sort=False)
+    ]  # fmt: skip
+
+
+def _dead(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    """Share of dead hidden units in the last epoch of each variant."""
+    last = metrics.loc[metrics.groupby(["pooling", "topology", "fold", "run"])["epoch"].idxmax()]
+    names = ["dead_bag_head", "dead_instance_head"]
+    return [
+        {"pooling": pooling, "topology": arm, "bag": part[names[0]].mean(),
+         "instance": part[names[1]].mean(), "worst": part[names[0]].max()}
+        for (pooling, arm), part in last.groupby(["pooling", "topology"], sort=False)
     ]  # fmt: skip
 
 
@@ -230,11 +249,13 @@ def energy(options: Options, record: Record, results: pd.DataFrame) -> dict[str,
     watts = options.watts or (250.0 if gpu else 15.0)
     training = float(results["seconds"].sum())  # interrupted sessions are counted in it too
     kwh = training / 3600 * watts * count / 1000
-    on, off = (results[results["topology"] == arm]["epoch_seconds"].mean() for arm in ("on", "off"))
+    off = results["topology"] == OFF
+    without, with_ = (results[rows]["epoch_seconds"].mean() for rows in (off, ~off))
+    known = np.isfinite(without) and np.isfinite(with_)
     return {
         "seconds": float(record.seconds or 0.0), "watts": watts, "count": count, "kwh": kwh,
         "kg": kwh * CARBON,
         "unit": "GPU" if gpu else "busy CPU core", "carbon": CARBON,
         "training": training,
-        "overhead": float(on / off - 1) if np.isfinite(on) and np.isfinite(off) else float("nan"),
+        "overhead": float(with_ / without - 1) if known else float("nan"),
     }  # fmt: skip

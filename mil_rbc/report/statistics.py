@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from mil_rbc.model.arms import OFF
+
 Floats = NDArray[np.float64]
 METRICS = ("accuracy", "f1_weighted", "f1_macro", "balanced_accuracy", "auroc")
 
@@ -99,16 +101,22 @@ def _weighted_auc(positive: Floats, scores: Floats, weights: Floats) -> Floats:
 
 
 def bootstrap_differences(
-    predictions: pd.DataFrame, classes: Sequence[str], *, resamples: int = 2000, seed: int = 0
+    predictions: pd.DataFrame,
+    classes: Sequence[str],
+    arm: str,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> dict[str, Floats]:
-    """Differences with minus without topology when the patients are drawn anew.
+    """Differences of an arm minus "off" when the patients are drawn anew.
 
     Patients are drawn with replacement, each with all bags; a metric is computed in each fold and
     run and averaged, as the table does.
 
     Args:
-        predictions: rows of `predictions.csv` of one pooling, both arms.
+        predictions: rows of `predictions.csv` of one pooling.
         classes: class names in order.
+        arm: which arm.
         resamples: number of draws.
         seed: of the draws.
 
@@ -120,15 +128,16 @@ def bootstrap_differences(
     counts = rng.multinomial(len(patients), np.full(len(patients), 1 / len(patients)), resamples)
     code = {c: k for k, c in enumerate(classes)}
     per_arm: dict[str, dict[str, list[Floats]]] = {}
-    for (arm, _, _), rows in predictions.groupby(["topology", "run", "fold"]):
+    both = predictions[predictions["topology"].isin([arm, OFF])]
+    for (of, _, _), rows in both.groupby(["topology", "run", "fold"]):
         weights = counts[:, np.searchsorted(patients, rows["patient"].astype(str))].astype(float)
         labels = rows["label"].map(code).to_numpy()
         probabilities = rows[[f"p_{c}" for c in classes]].to_numpy(float)
         for name, values in weighted_metrics(labels, probabilities, weights).items():
-            per_arm.setdefault(str(arm), {}).setdefault(name, []).append(values)
+            per_arm.setdefault(str(of), {}).setdefault(name, []).append(values)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a draw of patients of one class has no AUROC: nan
         return {
-            name: np.nanmean(per_arm["on"][name], 0) - np.nanmean(per_arm["off"][name], 0)
+            name: np.nanmean(per_arm[arm][name], 0) - np.nanmean(per_arm[OFF][name], 0)
             for name in METRICS
         }

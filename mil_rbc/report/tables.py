@@ -9,6 +9,7 @@ import pandas as pd
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.files import write_whole
+from mil_rbc.model.arms import ARMS, OFF
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.report.statistics import METRICS, bootstrap_differences, corrected_t_test
@@ -20,18 +21,17 @@ PAPER: dict[tuple[str, str], dict[str, tuple[float, float]]] = {
     (pooling, arm): dict(zip(("accuracy", "f1_weighted", "auroc"), values, strict=True))
     for pooling, arm, values in (
         ("average", "off", ((72.25, 7.0), (70.47, 7.4), (89.88, 2.7))),
-        ("average", "on", ((81.29, 2.5), (80.28, 3.1), (93.72, 4.4))),
+        ("average", "signature", ((81.29, 2.5), (80.28, 3.1), (93.72, 4.4))),
         ("anomaly", "off", ((77.85, 3.7), (76.69, 4.0), (89.05, 4.3))),
-        ("anomaly", "on", ((79.50, 1.2), (77.01, 1.8), (90.89, 2.5))),
+        ("anomaly", "signature", ((79.50, 1.2), (77.01, 1.8), (90.89, 2.5))),
         ("attention", "off", ((73.72, 3.8), (72.38, 3.8), (91.58, 3.0))),
-        ("attention", "on", ((77.76, 1.6), (74.69, 1.6), (91.88, 2.5))),
+        ("attention", "signature", ((77.76, 1.6), (74.69, 1.6), (91.88, 2.5))),
         ("max", "off", ((64.33, 5.8), (62.96, 5.0), (84.83, 2.8))),
-        ("max", "on", ((71.44, 5.6), (68.77, 5.4), (89.73, 3.1))),
+        ("max", "signature", ((71.44, 5.6), (68.77, 5.4), (89.73, 3.1))),
     )
 }
 TITLES = {"accuracy": "Accuracy", "f1_weighted": "F1 (weighted)", "f1_macro": "F1 (macro)",
           "balanced_accuracy": "Balanced accuracy", "auroc": "AUROC"}  # fmt: skip
-ARMS = {"off": "without", "on": "with"}
 BASELINE = "{} of the instances, logistic regression"
 TEXT = ("patient", "bag", "label", "prediction", "image", "cell_label")
 
@@ -39,12 +39,9 @@ TEXT = ("patient", "bag", "label", "prediction", "image", "cell_label")
 def table1(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over folds × runs, and the one over the means of runs."""
     rows: list[dict[str, Any]] = []
-    for pooling in POOLINGS.ordered(set(results["pooling"])):
-        for arm in [a for a in ARMS if a in set(results["topology"])]:
-            part = results[(results["pooling"] == pooling) & (results["topology"] == arm)]
-            if part.empty:
-                continue
-            rows.append({"pooling": pooling, "topology": arm, **_moments(part)})
+    for pooling, arm in variants(results):
+        part = results[(results["pooling"] == pooling) & (results["topology"] == arm)]
+        rows.append({"pooling": pooling, "topology": arm, **_moments(part)})
     return pd.DataFrame(rows)
 
 
@@ -66,29 +63,35 @@ def _moments(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """With minus without topology, fold by fold and run by run, for each pooling and metric."""
+    """Each arm minus "off", fold by fold and run by run, for each pooling and metric."""
     rows: list[dict[str, Any]] = []
-    for pooling in POOLINGS.ordered(set(results["pooling"])):
+    for pooling, arm in variants(results):
         part = results[results["pooling"] == pooling].set_index(["run", "fold", "topology"])
-        if set(part.index.unique("topology")) != {"off", "on"}:
+        if arm == OFF or OFF not in part.index.unique("topology"):
             continue
-        drawn = bootstrap_differences(predictions[predictions["pooling"] == pooling], classes)
+        drawn = bootstrap_differences(predictions[predictions["pooling"] == pooling], classes, arm)
         for name in METRICS:
             arms = part[name].unstack("topology")
-            difference = arms["on"] - arms["off"]
+            difference = arms[arm] - arms[OFF]
             test = corrected_t_test(
                 difference.tolist(), part["train_bags"].mean(), part["test_bags"].mean()
             )
             low, high = np.nanquantile(drawn[name], [0.025, 0.975])
             rows.append({
-                "pooling": pooling, "metric": name, "pairs": len(difference),
-                "without": arms["off"].mean(), "with": arms["on"].mean(),
+                "pooling": pooling, "topology": arm, "metric": name, "pairs": len(difference),
+                "without": arms[OFF].mean(), "with": arms[arm].mean(),
                 "difference": difference.mean(), "difference_std": difference.std(),
                 "t": test.t, "p": test.p, "bootstrap_low": low, "bootstrap_high": high,
             })  # fmt: skip
-    columns = ["pooling", "metric", "pairs", "without", "with", "difference", "difference_std",
-               "t", "p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
+    columns = ["pooling", "topology", "metric", "pairs", "without", "with", "difference",
+               "difference_std", "t", "p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def variants(results: pd.DataFrame) -> list[tuple[str, str]]:
+    """Poolings and arms that a table has, in the order of the registries."""
+    there = set(zip(results["pooling"], results["topology"], strict=True))
+    return [(p, a) for p in POOLINGS for a in ARMS if (p, a) in there]
 
 
 def published(pooling: str, arm: str, metric: str) -> str:
@@ -97,9 +100,9 @@ def published(pooling: str, arm: str, metric: str) -> str:
     return "{:.2f} ± {:.1f}".format(*found) if found else ""
 
 
-def published_gain(pooling: str) -> float:
-    """The paper's own gain in accuracy by topology, in percentage points; nan where it has none."""
-    with_, without = (PAPER.get((pooling, arm), {}).get("accuracy") for arm in ("on", "off"))
+def published_gain(pooling: str, arm: str) -> float:
+    """The paper's own gain in accuracy by an arm, in percentage points; nan where it has none."""
+    with_, without = (PAPER.get((pooling, a), {}).get("accuracy") for a in (arm, OFF))
     return with_[0] - without[0] if with_ and without else float("nan")
 
 
@@ -124,7 +127,7 @@ def markdown(
     """
     columns = [(str(r["pooling"]), str(r["topology"])) for _, r in table.iterrows()]
     values = {(r["pooling"], r["topology"]): r for _, r in table.iterrows()}
-    head = [f"{pooling}, {ARMS[arm]}" for pooling, arm in columns]
+    head = [f"{pooling}, {ARMS[arm].short}" for pooling, arm in columns]
     lines = [
         f"# Table 1: {options.cohort}", "",
         provenance, "", said, "",

@@ -20,6 +20,7 @@ from mil_rbc.data.folds import Split, validation_split
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import save_checkpoint, write_json, write_whole
 from mil_rbc.model.gaussian import ControlGaussian
+from mil_rbc.model.mil import Head
 from mil_rbc.model.objective import PARTS
 from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.options import Options
@@ -34,6 +35,7 @@ from mil_rbc.training.evaluation import (
 )
 from mil_rbc.training.material import Material, make_objective
 from mil_rbc.training.resume import State, Trained
+from mil_rbc.training.schedule import stopped, weight
 from mil_rbc.training.trial import Trial, fingerprint
 
 
@@ -52,7 +54,9 @@ class Training:
         self.train, self.test = split
         self.validation = np.array([], dtype=np.int64)
         if options.protocol == "nested":
-            self.train, self.validation = validation_split(cohort, self.train, seed=self.seed)
+            self.train, self.validation = validation_split(
+                cohort, self.train, parts=options.validation_parts, seed=self.seed
+            )
         self.pooling = POOLINGS[trial.pooling]
         self.control = [i for i in self.train if cohort.bags[i].label == cohort.control]
         if self.pooling.needs_control and not self.control:
@@ -77,10 +81,11 @@ class Training:
         state = self.trained.load(self.folder, self.key) or State(epoch=0, history=[])
         parent, start = os.getppid(), time.perf_counter()
         before = state.seconds
-        while state.epoch < self.options.epochs:
+        while state.epoch < self.options.epochs and not stopped(self.options, state.history):
             # A worker outlives a run that is killed; a run may well outlive its shell.
             if self.in_worker and os.getppid() != parent:
                 raise SystemExit("the run that started this trial is gone")
+            self.objective.lam = weight(self.options, state.history)
             state.history.append(self._epoch(state.epoch))
             if self.options.protocol == "nested":
                 self._keep_best(state)
@@ -112,6 +117,9 @@ class Training:
         beta = options.beta_decay**epoch if self.pooling.decays_beta else 0.0
         totals = torch.zeros(len(PARTS), device=fabric.device)
         self.step.train()
+        heads = (self.objective.model.bag_head, self.objective.model.instance_head)
+        for head in heads:
+            head.fired.zero_()
         order = self._order(epoch)
         for i in order[fabric.global_rank :: fabric.world_size]:
             self.optimizer.zero_grad()
@@ -127,7 +135,9 @@ class Training:
                 f"trial {self.trial.name} diverged: its loss is not finite in epoch {epoch}; lower "
                 f"--lr or --lam (it needs another --out)"
             )
+        dead = [self._dead(head) for head in heads]
         row = self._row(epoch, beta, mean, time.perf_counter() - start)
+        row |= {"dead_bag_head": dead[0], "dead_instance_head": dead[1] if beta else float("nan")}
         if options.protocol == "nested":
             validated = score(self._predict(self.validation), self.cohort.classes)
             row |= {"accuracy_validation": validated["accuracy"],
@@ -141,17 +151,23 @@ class Training:
             logger.log_metrics({k: v for k, v in row.items() if np.isfinite(v)}, epoch)
         return row
 
+    def _dead(self, head: Head) -> float:
+        """Share of a head's hidden units that were 0 for every training bag of the epoch."""
+        fired = self.fabric.all_reduce(head.fired.float(), reduce_op="sum")
+        assert isinstance(fired, Tensor)
+        return float((fired == 0).float().mean())
+
     def _row(
         self, epoch: int, beta: float, mean: dict[str, float], seconds: float
     ) -> dict[str, float]:
-        lam, on = self.options.lam, self.objective.regularizer is not None
+        lam, on = self.objective.lam, self.objective.regularizer is not None
         nan = float("nan")
         topo = mean["L_topo"] if on else nan
         return {
             "epoch": epoch, "seconds": seconds, "beta": beta,
             "loss": mean["L_class"] + (lam * topo if on else 0.0),
             "L_MIL": mean["L_MIL"], "L_SIC": mean["L_SIC"] if beta else nan,
-            "L_class": mean["L_class"], "L_topo": topo,
+            "L_class": mean["L_class"], "L_topo": topo, "lam": lam if on else nan,
             "topo_to_class": lam * topo / max(mean["L_class"], 1e-12),
             "matched": mean["matched"] if on else nan,
             "accuracy_train": mean["correct"],
@@ -206,11 +222,13 @@ class Training:
             "matched": float(np.mean([p.matched for p in predictions])),
             "spearman": mean_known([p.spearman for p in predictions]),
             "topo_to_class": state.history[-1]["topo_to_class"],
+            "dead_bag_head": state.history[-1]["dead_bag_head"],
+            "dead_instance_head": state.history[-1]["dead_instance_head"],
             "epochs": state.epoch, "train_bags": len(self.train), "test_bags": len(self.test),
             "seconds": state.seconds,
             "epoch_seconds": float(np.median([row["seconds"] for row in state.history])),
             "seed": self.seed,
-            "convention": self.options.convention, "lam": self.options.lam,
+            "convention": self.options.convention, "lam": self.objective.lam,
             "space": self.bags.space, "scale": self.options.scale,
             "anomaly_preset": self.options.anomaly if self.pooling.needs_control else "",
             "protocol": self.options.protocol,

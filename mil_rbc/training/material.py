@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Index
+from mil_rbc.model.arms import ARMS, Regularizer
 from mil_rbc.model.encoders import Standardize
 from mil_rbc.model.mil import Architecture, MILModel, to_unit
 from mil_rbc.model.objective import BagData, Objective
-from mil_rbc.model.topology import InputSpace, Regularizer, input_space, points_of, resolve_space
+from mil_rbc.model.topology import InputSpace, input_space, points_of, resolve_space
 from mil_rbc.options import Options
 from mil_rbc.training.trial import Trial
 
@@ -42,6 +43,7 @@ class Material:
         if cohort.kind != "vector" or cohort.standardize:
             standardize.fit(to_unit(inputs[int(i)]) for i in train)
         on_device = sum(x.nbytes for x in inputs.values()) < _ON_DEVICE
+        self.std = self._deviation({int(i): inputs[int(i)] for i in train})
         self.bags: dict[int, BagData] = {}
         for i, instances in inputs.items():
             label = torch.tensor(cohort.bags[i].label)
@@ -58,16 +60,29 @@ class Material:
             instances = instances.copy()
         return torch.from_numpy(instances)
 
+    def _points(self, index: int, instances: Tensor) -> Tensor:
+        crops = self.cohort.bags[index].crops
+        return points_of(instances, self.cohort.kind, self.space, self.standardize, crops)
+
+    def _deviation(self, training: dict[int, Tensor]) -> float:
+        """Of all coordinates of the training bags' points, where A^X is divided by it."""
+        if self.options.scale != "std":
+            return 1.0
+        count = total = squares = 0.0
+        for points in (self._points(*item).double() for item in training.items()):
+            count += points.numel()
+            total += float(points.sum())
+            squares += float(points.square().sum())
+        return float(max(squares / count - (total / count) ** 2, 1e-24) ** 0.5)
+
     def _measure(self, index: int, instances: Tensor) -> InputSpace:
         """Image space of a bag, kept for the next trial of this process unless the fold decides."""
         kind, scale = self.cohort.kind, self.options.scale
         key = (self.cohort.data_hash(), index, self.space, scale)
         if key not in _SPACES:
-            crops = self.cohort.bags[index].crops
-            points = points_of(instances, kind, self.space, self.standardize, crops)
-            points = points.to(self.device)
-            measured = input_space(points, scale).to(torch.device("cpu"))
-            if kind == "vector" and self.space == "features":
+            points = self._points(index, instances).to(self.device)
+            measured = input_space(points, scale, self.std).to(torch.device("cpu"))
+            if (kind == "vector" and self.space == "features") or scale == "std":
                 return measured
             _SPACES[key] = measured
         return _SPACES[key]
@@ -81,13 +96,22 @@ def make_objective(trial: Trial, cohort: Cohort, train: Index, options: Options)
         classes=cohort.classes, pooling=trial.pooling, latent=options.latent,
         hidden=options.hidden, input_size=options.input_size, anomaly=options.anomaly,
         components=options.components, activation=options.activation,
+        summaries=ARMS[trial.topology].summaries,
     )  # fmt: skip
-    regularizer = Regularizer(options.convention) if trial.topology == "on" else None
+    has_term = ARMS[trial.topology].term is not None
+    regularizer = Regularizer(options.convention, trial.topology) if has_term else None
     weights = None
     if options.class_weights == "balanced":
         counts = np.bincount(cohort.labels[train], minlength=len(cohort.classes))
         weights = torch.tensor(len(train) / np.maximum(counts, 1) / len(counts)).float()
-    return Objective(MILModel(architecture), regularizer, options.lam, weights)
+    model = MILModel(architecture)
+    if options.initialization == "xavier_normal":
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.xavier_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+    return Objective(model, regularizer, options.lam, weights)
 
 
 def _move(bag: BagData, device: torch.device) -> BagData:

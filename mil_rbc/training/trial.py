@@ -11,7 +11,7 @@ import numpy as np
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Split, deal, split_hash
-from mil_rbc.options import FREE, Arm, Options, plain
+from mil_rbc.options import FREE, Options, plain
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Trial:
     """One model to train and test."""
 
     pooling: str
-    topology: Arm
+    topology: str
     fold: int
     run: int
 

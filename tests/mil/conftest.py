@@ -58,7 +58,7 @@ def options(tmp_path: Path) -> Options:
 
 @pytest.fixture
 def make_training(vectors: Cohort, options: Options) -> Make:
-    """Make a `Training` of the vectors: `make_training("attention", "on", lr=0.1)`."""
+    """Make a `Training` of the vectors: `make_training("attention", "signature", lr=0.1)`."""
     import dataclasses
 
     def make(

@@ -115,12 +115,12 @@ def test_corrected_t_test_without_spread(d: list[float], p: float) -> None:
 
 
 def table(shift: float, patients: int = 40) -> pd.DataFrame:
-    """Two arms; `on` is right more often by `shift`."""
+    """Two arms; `signature` is right more often by `shift`."""
     rng = np.random.default_rng(0)
     rows = []
     for patient in range(patients):
-        for arm in ("off", "on"):
-            right = rng.random() < 0.5 + (shift if arm == "on" else 0)
+        for arm in ("off", "signature"):
+            right = rng.random() < 0.5 + (shift if arm == "signature" else 0)
             label = CLASSES[patient % 3]
             p = dict.fromkeys(CLASSES, 0.2)
             p[label if right else CLASSES[(patient + 1) % 3]] = 0.6
@@ -131,23 +131,25 @@ def table(shift: float, patients: int = 40) -> pd.DataFrame:
 
 
 def test_bootstrap_finds_a_difference_that_is_there_and_none_that_is_not() -> None:
-    clear = bootstrap_differences(table(0.5), CLASSES, resamples=500)["accuracy"]
+    clear = bootstrap_differences(table(0.5), CLASSES, "signature", resamples=500)["accuracy"]
     assert np.quantile(clear, 0.025) > 0
-    none = bootstrap_differences(table(0.0), CLASSES, resamples=500)["accuracy"]
+    none = bootstrap_differences(table(0.0), CLASSES, "signature", resamples=500)["accuracy"]
     assert np.quantile(none, 0.025) < 0 < np.quantile(none, 0.975)
 
 
 def test_bootstrap_of_equal_arms_is_zero() -> None:
     rows = table(0.3)
-    same = pd.concat([rows[rows["topology"] == "on"].assign(topology=t) for t in ("off", "on")])
-    assert not np.any(bootstrap_differences(same, CLASSES, resamples=50)["auroc"])
+    same = pd.concat(
+        [rows[rows["topology"] == "signature"].assign(topology=t) for t in ("off", "signature")]
+    )
+    assert not np.any(bootstrap_differences(same, CLASSES, "signature", resamples=50)["auroc"])
 
 
 def test_bootstrap_keeps_a_patients_bags_together() -> None:
     rows = table(0.0, patients=3)
     many = pd.concat([rows] * 30)  # 30 bags each, still three patients
-    spread = bootstrap_differences(many, CLASSES, resamples=300)["accuracy"].std()
-    alone = bootstrap_differences(rows, CLASSES, resamples=300)["accuracy"].std()
+    spread = bootstrap_differences(many, CLASSES, "signature", resamples=300)["accuracy"].std()
+    alone = bootstrap_differences(rows, CLASSES, "signature", resamples=300)["accuracy"].std()
     assert spread == pytest.approx(alone, rel=0.05)
 
 
@@ -156,7 +158,7 @@ def results() -> pd.DataFrame:
     rows = []
     for run in range(2):
         for fold in range(3):
-            for arm in ("off", "on"):
+            for arm in ("off", "signature"):
                 values = {m: rng.random() for m in METRICS}
                 rows.append({"run": run, "fold": fold, "pooling": "max", "topology": arm, **values,
                              **{f"patient_{m}": 0.5 for m in METRICS}, "matched": 0.5,
@@ -166,8 +168,8 @@ def results() -> pd.DataFrame:
 
 def test_table_has_mean_and_deviation_over_trials_and_over_runs() -> None:
     frame = results()
-    row = table1(frame).set_index("topology").loc["on"]
-    values = frame[frame["topology"] == "on"]
+    row = table1(frame).set_index("topology").loc["signature"]
+    values = frame[frame["topology"] == "signature"]
     assert row["accuracy_mean"] == pytest.approx(values["accuracy"].mean())
     assert row["accuracy_std"] == pytest.approx(values["accuracy"].std())
     assert row["accuracy_std_runs"] == pytest.approx(values.groupby("run")["accuracy"].mean().std())
@@ -178,24 +180,26 @@ def test_paired_table_subtracts_fold_by_fold() -> None:
     frame = results()
     found = paired(frame, table(0.2), list(CLASSES)).set_index("metric")
     arms = frame.pivot(index=["run", "fold"], columns="topology", values="auroc")
-    assert found.loc["auroc", "difference"] == pytest.approx((arms["on"] - arms["off"]).mean())
-    test = corrected_t_test((arms["on"] - arms["off"]).tolist(), 20, 10)
+    assert found.loc["auroc", "difference"] == pytest.approx(
+        (arms["signature"] - arms["off"]).mean()
+    )
+    test = corrected_t_test((arms["signature"] - arms["off"]).tolist(), 20, 10)
     assert found.loc["auroc", "p"] == pytest.approx(test.p)
     assert found.loc["accuracy", "bootstrap_low"] < found.loc["accuracy", "bootstrap_high"]
 
 
 def test_the_papers_numbers() -> None:
-    assert PAPER["average", "on"]["accuracy"] == (81.29, 2.5)
+    assert PAPER["average", "signature"]["accuracy"] == (81.29, 2.5)
     assert PAPER["anomaly", "off"]["f1_weighted"] == (76.69, 4.0)
     assert PAPER["attention", "off"]["auroc"] == (91.58, 3.0)
-    assert PAPER["max", "on"]["auroc"] == (89.73, 3.1)
+    assert PAPER["max", "signature"]["auroc"] == (89.73, 3.1)
     assert len(PAPER) == 8
 
 
 def test_fig_4_as_numbers() -> None:
     scores = [3.0, 3.0, 1.0, 0.5, 2.0, 1.0, 1.0, 1.0]
     cells = pd.DataFrame({
-        "run": 0, "fold": 0, "pooling": "anomaly", "topology": "on", "attention": np.nan,
+        "run": 0, "fold": 0, "pooling": "anomaly", "topology": "signature", "attention": np.nan,
         "bag": ["A"] * 4 + ["B"] * 4, "anomaly_score": scores,
         "anomalous": [1, 1, 0, 0, 1, 1, 0, 0],
     })  # fmt: skip

@@ -49,13 +49,13 @@ def test_the_gaussian_is_part_of_the_state() -> None:
 
 
 def test_testing_does_not_refit(make_training: Make) -> None:
-    training = make_training("anomaly", "on")
+    training = make_training("anomaly", "signature")
     state = training.fit()
     control = training.objective.model.pooling.control  # type: ignore[union-attr]
     before = {k: v.clone() for k, v in control.state_dict().items()}  # type: ignore[union-attr]
     training.finish(state)
     assert all(torch.equal(v, before[k]) for k, v in control.state_dict().items())  # type: ignore[union-attr]
-    stored = load_checkpoint(training.folder / "checkpoint.pt")["model"]
+    stored = load_checkpoint(training.folder.checkpoint)["model"]
     assert torch.equal(stored["pooling.control.means"], before["means"])
     assert bool(before["fitted"])
 

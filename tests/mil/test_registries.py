@@ -72,10 +72,11 @@ def test_a_figure_shows_as_many_poolings_as_there_are(monkeypatch: pytest.Monkey
     for name in names:
         monkeypatch.setitem(POOLINGS, name, POOLINGS["max"])
     metrics = pd.DataFrame([
-        {"pooling": name, "topology": "on", "epoch": epoch, "topo_to_class": 0.1 * (epoch + 1)}
+        {"pooling": name, "topology": "signature", "epoch": epoch, "lam": 1.0,
+         "topo_to_class": 0.1}
         for name in names for epoch in range(3)
     ])  # fmt: skip
-    figure = figures.lambda_ratio(metrics, colours=figures.COLOURS)
+    figure = figures.lambda_ratio(metrics, colours=figures.colours_of())
     lines = {
         line.get_label(): (line.get_color(), line.get_marker())
         for line in figure.axes[0].get_lines()

@@ -106,7 +106,7 @@ def test_in_a_browser(page: Path, tmp_path: Path, width: int, dark: bool) -> Non
     assert seen["errors"] == []
     assert seen["broken"] == 0
     assert seen["outside"] == []
-    assert seen["images"] == 6
+    assert seen["images"] == 7
     assert seen["wide"] <= 0  # the page itself never scrolls sideways
     light = seen["ground"] == "rgb(255, 255, 255)"
     assert light != dark
@@ -114,7 +114,8 @@ def test_in_a_browser(page: Path, tmp_path: Path, width: int, dark: bool) -> Non
 
 
 def row(difference: float, low: float, high: float, p: float, pairs: int = 3) -> pd.DataFrame:
-    return pd.DataFrame([{"pooling": "max", "metric": "accuracy", "difference": difference,
+    return pd.DataFrame([{"pooling": "max", "topology": "signature", "metric": "accuracy",
+                          "difference": difference,
                           "bootstrap_low": low, "bootstrap_high": high, "p": p,
                           "pairs": pairs}])  # fmt: skip
 

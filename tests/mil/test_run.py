@@ -68,11 +68,11 @@ def test_everything_is_written(out: Path) -> None:
                  "table1.md", "paired.csv", "report.html"):  # fmt: skip
         assert (out / name).stat().st_size > 0, name
     figures = {p.stem for p in (out / "figures").glob("*.png")}
-    assert figures == {"differences", "fig4_cell_scores", "fig5_heat_maps", "lambda_ratio",
-                       "latent_maps", "learning_curves"}  # fmt: skip
+    assert figures == {"dead_units", "differences", "fig4_cell_scores", "fig5_heat_maps",
+                       "lambda_ratio", "latent_maps", "learning_curves"}  # fmt: skip
     trials = sorted(p.name for p in (out / "trials").iterdir())
     assert len(trials) == 24
-    assert "attention-on-fold2-run0" in trials
+    assert "attention-signature-fold2-run0" in trials
     for trial in trials:
         files = {p.name for p in (out / "trials" / trial).iterdir()}
         assert files == {"checkpoint.pt", "metrics.csv", "predictions.csv", "instances.csv",
@@ -98,7 +98,7 @@ def test_columns(out: Path, vectors: Cohort) -> None:
     scored = instances[instances["pooling"] == "anomaly"]
     assert scored["anomaly_score"].notna().all()
     assert instances[instances["pooling"] == "max"]["attention"].isna().all()
-    metrics = pd.read_csv(out / "trials" / "anomaly-on-fold0-run0" / "metrics.csv")
+    metrics = pd.read_csv(out / "trials" / "anomaly-signature-fold0-run0" / "metrics.csv")
     assert {"L_MIL", "L_SIC", "L_topo", "topo_to_class", "matched", "accuracy_train",
             "accuracy_test"} <= set(metrics)  # fmt: skip
     table = pd.read_csv(out / "table1.csv")
@@ -132,7 +132,7 @@ def test_config_says_all_that_a_repetition_needs(out: Path, data: Path, tmp_path
     code = command(main, ["--config", str(out / "config.yaml"), "--pooling", "max",
                           "--out", str(again)])  # fmt: skip
     assert code == 0
-    name = "max-on-fold1-run0"
+    name = "max-signature-fold1-run0"
     first, second = (load_checkpoint(o / "trials" / name / "checkpoint.pt") for o in (out, again))
     assert all(torch.equal(v, second["model"][k]) for k, v in first["model"].items())
 
@@ -303,7 +303,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_finished(
 def test_side_by_side_equals_one_after_another(tmp_path: Path, out: Path, data: Path) -> None:
     given = arguments(data, tmp_path, "--jobs", "2", "--pooling", "anomaly")
     assert command(main, given) == 0
-    for name in ("anomaly-on-fold0-run0", "anomaly-off-fold2-run0"):
+    for name in ("anomaly-signature-fold0-run0", "anomaly-off-fold2-run0"):
         a, b = (load_checkpoint(o / "trials" / name / "checkpoint.pt") for o in (out, tmp_path))
         assert all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
 
@@ -338,7 +338,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     process = subprocess.Popen(given, env=environment, stderr=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, cwd=ROOT)  # fmt: skip
     deadline = time.monotonic() + 120
-    middle = broken / "trials" / "anomaly-on-fold1-run0" / "resume.pt"
+    middle = broken / "trials" / "anomaly-signature-fold1-run0" / "resume.pt"
     while not middle.exists():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
@@ -412,7 +412,7 @@ def test_a_config_with_a_wrong_value_names_it(tmp_path: Path, line: str) -> None
 def test_one_value_serves_for_a_list_of_one(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("pooling: max\ntopology: on\n")
     options, _ = parse("x", "", ["--config", str(tmp_path / "c.yaml")])
-    assert (options.pooling, options.topology) == (["max"], ["on"])
+    assert (options.pooling, options.topology) == (["max"], ["signature"])
 
 
 def test_command_line_before_config_before_preset(tmp_path: Path) -> None:
@@ -472,7 +472,7 @@ def test_smoke_preset_on_the_rendered_cohort(tmp_path: Path) -> None:
     assert command(main, given.split()) == 0
     assert "Synthetic" in (tmp_path / "report.html").read_text()
     assert "Synthetic" in (tmp_path / "table1.md").read_text()
-    result = read_json(tmp_path / "trials" / "anomaly-on-fold0-run0" / "result.json")
+    result = read_json(tmp_path / "trials" / "anomaly-signature-fold0-run0" / "result.json")
     # With the extra 'pretrained', which the tests install, cells are features.
     assert result["space"] == ("features" if efficientnet.installed() else "images")
     assert result["convention"] == "paper"

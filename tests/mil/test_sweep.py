@@ -41,7 +41,7 @@ def test_a_sweep_may_show_test_metrics_along_what_is_not_chosen(
     assert command(main, given) == 0
     table = pd.read_csv(tmp_path / "out" / "sweep.csv")
     assert table["epochs"].tolist() == [1, 1, 2, 2]
-    assert set(table["topology"]) == {"off", "on"}
+    assert set(table["topology"]) == {"off", "signature"}
     assert table["accuracy_mean"].between(0, 1).all()
 
 

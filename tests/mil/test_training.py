@@ -14,10 +14,11 @@ import torch
 from mil_rbc.data.bags import Cohort
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import load_checkpoint, read_json
+from mil_rbc.model.arms import Regularizer
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.objective import BagData, Objective
 from mil_rbc.model.pooling import POOLINGS
-from mil_rbc.model.topology import Regularizer, input_space, points_of, resolve_space
+from mil_rbc.model.topology import input_space, points_of, resolve_space
 from mil_rbc.options import Options
 from mil_rbc.training.loop import Training
 from mil_rbc.training.resume import State, finished
@@ -52,7 +53,7 @@ def test_every_fold_and_run_has_its_own_seed() -> None:
 
 
 def test_arms_are_paired(make_training: Make) -> None:
-    off, on = make_training("attention", "off"), make_training("attention", "on")
+    off, on = make_training("attention", "off"), make_training("attention", "signature")
     assert off.seed == on.seed
     for (name, a), b in zip(
         off.objective.model.state_dict().items(),
@@ -67,7 +68,7 @@ def test_arms_are_paired(make_training: Make) -> None:
 
 
 def test_with_lambda_zero_both_arms_train_the_same(make_training: Make) -> None:
-    off, on = make_training("average", "off"), make_training("average", "on", lam=0.0)
+    off, on = make_training("average", "off"), make_training("average", "signature", lam=0.0)
     off.finish(off.fit())
     on.finish(on.fit())
     a, b = weights(off), weights(on)
@@ -75,7 +76,7 @@ def test_with_lambda_zero_both_arms_train_the_same(make_training: Make) -> None:
 
 
 def test_topology_changes_the_weights_and_lowers_its_loss(make_training: Make) -> None:
-    training = make_training("average", "on", epochs=8, lr=1e-2, lam=1.0)
+    training = make_training("average", "signature", epochs=8, lr=1e-2, lam=1.0)
     losses = [row["L_topo"] for row in training.fit().history]
     assert losses[-1] < losses[0]
 
@@ -88,7 +89,7 @@ def test_beta(make_training: Make, pooling: str) -> None:
 
 
 def test_loss_is_the_papers(vectors: Cohort, make_training: Make) -> None:
-    objective = make_training("attention", "on").objective
+    objective = make_training("attention", "signature").objective
     x = torch.from_numpy(vectors.bags[0].instances)
     bag = BagData(x, torch.tensor(1), input_space(x, "none"))
     loss, parts = objective(bag, 0.3)
@@ -106,7 +107,7 @@ def test_a_class_weight_scales_the_loss(vectors: Cohort, make_training: Make) ->
 
 
 @pytest.mark.parametrize("changes", [{}, {"convention": "mil"}, {"protocol": "nested"}])
-@pytest.mark.parametrize(("pooling", "topology"), [("anomaly", "on"), ("max", "off")])
+@pytest.mark.parametrize(("pooling", "topology"), [("anomaly", "signature"), ("max", "off")])
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_resumed_trial_ends_with_the_same_bits(
     make_training: Make, tmp_path: Any, pooling: str, topology: str, after: int,
@@ -169,7 +170,7 @@ def test_a_half_trained_trial_of_other_options_is_refused(make_training: Make) -
 def test_fingerprint_sees_what_decides_and_ignores_what_does_not(
     vectors: Cohort, options: Options
 ) -> None:
-    trial, split = Trial("max", "on", 0, 0), deal_runs(vectors, options)[0][0]
+    trial, split = Trial("max", "signature", 0, 0), deal_runs(vectors, options)[0][0]
 
     def key(**changes: Any) -> str:
         return fingerprint(trial, vectors, split, dataclasses.replace(options, **changes))
@@ -180,8 +181,8 @@ def test_fingerprint_sees_what_decides_and_ignores_what_does_not(
 
 
 def test_looking_at_the_test_fold_changes_nothing(make_training: Make, tmp_path: Any) -> None:
-    often = make_training("anomaly", "on", test_every=1, out=tmp_path / "often")
-    never = make_training("anomaly", "on", test_every=0, out=tmp_path / "never")
+    often = make_training("anomaly", "signature", test_every=1, out=tmp_path / "often")
+    never = make_training("anomaly", "signature", test_every=0, out=tmp_path / "never")
     first, second = often.finish(often.fit()), never.finish(never.fit())
     assert first["accuracy"] == second["accuracy"]
     a, b = weights(often), weights(never)
@@ -233,7 +234,7 @@ def test_image_space_is_measured_once_and_kept(
     import mil_rbc.training.material as module
 
     monkeypatch.setattr(module, "_SPACES", {})
-    make_training("average", "on", cohort=rendered, cohort_seed=0)
+    make_training("average", "signature", cohort=rendered, cohort_seed=0)
     monkeypatch.setattr(module, "input_space", None)  # may not be called again
     make_training("max", "off", fold=1, cohort=rendered, cohort_seed=0)
 
@@ -262,10 +263,10 @@ def test_a_space_the_instances_do_not_have_is_an_error() -> None:
 
 @pytest.mark.parametrize("convention", ["paper", "topoae", "mil", "torch_topological"])
 def test_every_convention_trains(make_training: Make, convention: str) -> None:
-    training = make_training("average", "on", convention=convention, epochs=2)
+    training = make_training("average", "signature", convention=convention, epochs=2)
     history = training.fit().history
     assert all(np.isfinite(row["L_topo"]) and row["topo_to_class"] > 0 for row in history)
-    assert any("signature" in n for n, _ in training.objective.named_parameters()) == (
+    assert any("regularizer" in n for n, _ in training.objective.named_parameters()) == (
         convention in ("topoae", "mil")
     )
 
@@ -285,7 +286,7 @@ def test_anomaly_pooling_without_a_control_class_is_an_error(
 
 
 def test_the_checkpoint_predicts_what_the_trial_wrote(make_training: Make) -> None:
-    training = make_training("anomaly", "on")
+    training = make_training("anomaly", "signature")
     training.finish(training.fit())
     model, _ = load_model(training.folder.checkpoint)
     table = pd.read_csv(training.folder.table("predictions")).set_index("bag")
@@ -298,7 +299,7 @@ def test_the_checkpoint_predicts_what_the_trial_wrote(make_training: Make) -> No
 
 
 def test_precision_and_logger_are_lightnings(make_training: Make) -> None:
-    training = make_training("anomaly", "on", precision="bf16-mixed", logger="csv", epochs=2)
+    training = make_training("anomaly", "signature", precision="bf16-mixed", logger="csv", epochs=2)
     training.finish(training.fit())
     assert read_json(training.folder.result)["epochs"] == 2
     logged = list(training.folder.path.glob("logs/**/metrics.csv"))
