@@ -13,7 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
 from mil_rbc.instances import check as check_instances
-from mil_rbc.model.arms import ARMS, OFF, Convention
+from mil_rbc.model.arms import ALIASES, ARMS, OFF, Convention
 from mil_rbc.model.gaussian import Preset
 from mil_rbc.model.mil import Activation
 from mil_rbc.model.pooling import POOLINGS
@@ -145,7 +145,7 @@ class Options:
     out: Path = Path("runs/rendered")
 
     def __post_init__(self) -> None:
-        self.topology = ["signature" if arm == "on" else arm for arm in self.topology]
+        self.topology = [ALIASES.get(arm, arm) for arm in self.topology]
 
     @property
     def folder(self) -> RunFolder:
@@ -220,7 +220,7 @@ def make_parser(program: str, description: str, exit_on_error: bool = True) -> A
             keywords["help"] = keywords["help"].replace("COHORTS", cohorts)
         if name == "topology":
             keywords["help"] = keywords["help"].replace("ARMS", arms)
-        choices = {"pooling": tuple(POOLINGS), "topology": (*ARMS, "on")}
+        choices = {"pooling": tuple(POOLINGS), "topology": (*ARMS, *ALIASES)}
         if name in choices:
             parser.add_argument(f"--{name}", nargs="+", type=Literal[choices[name]], **keywords)
         elif get_origin(kind) is list:

@@ -15,6 +15,7 @@ from mil_rbc.confirm.effects import Effect, detectable, effect, pool
 from mil_rbc.confirm.plan import Plan
 from mil_rbc.errors import RunError
 from mil_rbc.files import write_whole
+from mil_rbc.model.arms import ALIASES
 
 OUTCOMES = ("auroc", "accuracy")
 HASH = "plan.sha256"
@@ -74,16 +75,17 @@ def report(out: Path = Path("runs/confirm")) -> str:
 def effects(plan: Plan, out: Path) -> pd.DataFrame:
     """Effect of every cohort, pooling and outcome for which both arms are finished."""
     rows = []
+    arms = [ALIASES.get(arm, arm) for arm in plan.primary["arms"]]
     for name in plan.cohorts:
         path = out / name / "results.csv"
         if not path.exists():
             continue
-        results = pd.read_csv(path)
+        results = pd.read_csv(path).replace({"topology": ALIASES})
         for pooling in [p for p in plan.poolings if p in set(results["pooling"])]:
             part = results[results["pooling"] == pooling].set_index(["run", "fold", "topology"])
             for outcome in OUTCOMES:
                 without, with_ = (part[outcome].xs(a, level="topology")
-                                  for a in plan.primary["arms"])  # fmt: skip
+                                  for a in arms)  # fmt: skip
                 d = (with_ - without).dropna()
                 e = effect(d.tolist(), part["train_bags"].mean(), part["test_bags"].mean())
                 low, high = e.interval()

@@ -66,6 +66,9 @@ def _signature(convention: Convention) -> nn.Module:
 
 
 OFF = "off"
+ALIASES = {"on": "signature"}
+"""Other names that arms may be given; results of earlier versions have them."""
+
 ARMS = Registry(
     "arm",
     {

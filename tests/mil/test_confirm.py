@@ -108,6 +108,10 @@ def test_the_report_says_what_came_out(
     assert plan.sha256[:12] in text
     assert (tmp_path / "forest.png").stat().st_size > 5000
     assert set(pd.read_csv(tmp_path / "effects.csv")["plan"]) == {plan.sha256}
+    renamed = tmp_path / plan.primary["pooled_over"][0] / "results.csv"  # as runs name arms today
+    pd.read_csv(renamed).replace("on", "signature").to_csv(renamed, index=False)
+    assert command(module.main, ["report", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "confirm.md").read_text() == text
     last = tmp_path / plan.primary["pooled_over"][-1] / "results.csv"
     last.unlink()
     assert command(module.main, ["report", "--out", str(tmp_path)]) == 0

@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training",),
     ("report",),
     ("run", "predict"),
-    ("sweep",),
+    ("confirm", "sweep"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
