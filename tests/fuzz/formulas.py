@@ -205,9 +205,11 @@ def signature(
         curvature = 1 / torch.stack([p.detach().norm() for p in parts])[(~half).long()]
     else:
         share = 2 if convention == "paper" else n
+        beyond = kept.square().sum() > info.max  # the sum leaves the range, be the share as it may
         loss = difference.square().sum() / share
         slack = (2 * kept.abs() * off + off.square()).sum() / share
         slack = slack + (m + 8) * info.eps * loss.item() + m * info.tiny
+        slack = torch.where(beyond, torch.inf, slack)
         curvature = torch.full_like(kept, 2 / share)
     value = loss.item()
     slack = slack.item() + out.eps * abs(value) + out.tiny * out.eps

@@ -95,21 +95,20 @@ class Batch:
         """The row of each bag."""
         return self._within_bags([values] if self.mode == "alone" else list(values))
 
-    def rows(self, values: Tensor) -> list[Tensor]:
-        """Of each bag its points, or its matrix."""
+    def rows(self, values: Tensor, which: int = 0) -> list[Tensor]:
+        """Of each bag its points, or its matrix, in a tensor of the shape of that space."""
         if self.mode == "packed":
             return list(values.split(self.sizes))
         if self.mode == "alone":
             return [values]
-        square = values.shape[-1] == values.shape[-2] and self.mode == "padded"
-        matrix = square and "precomputed" in self.metrics
+        matrix = self.metrics[which] == "precomputed"
         parts = zip(values, self.sizes, strict=True)
         return [bag[:n, :n] if matrix else bag[:n] for bag, n in parts]
 
-    def outside_of_bags(self, values: Tensor) -> Tensor:
+    def outside_of_bags(self, values: Tensor, which: int = 0) -> Tensor:
         """What belongs to no bag, as one row."""
         inside = torch.zeros_like(values, dtype=torch.bool)
-        for rows in self.rows(inside):
+        for rows in self.rows(inside, which):
             rows.fill_(True)
         return values[~inside]
 
