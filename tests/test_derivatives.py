@@ -7,17 +7,15 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import torchtopo
+from tests.contract import CONVENTIONS, POINT_METRICS
 from torchtopo import _distances, _generic, _metric
-
-METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
-CONVENTIONS = ("paper", "topoae", "mil", "torch_topological")
 
 
 def cloud(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", POINT_METRICS)
 def test_deaths_have_first_second_and_forward_derivatives(metric):
     points = cloud(2, 6, 3)
 
@@ -76,7 +74,7 @@ def test_the_packed_loss_has_first_and_second_derivatives(convention):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", POINT_METRICS)
 def test_the_kernel_and_the_tensor_code_give_the_same_gradient(metric, dtype):
     points = torch.randint(-2, 3, (2, 20, 3)).to(dtype)  # zero vectors, ties and duplicates
     points[0, 3, 1] = torch.inf
@@ -101,7 +99,7 @@ def test_the_kernel_and_the_tensor_code_give_the_same_gradient(metric, dtype):
     )
 
 
-@pytest.mark.parametrize("metric", [*METRICS, "precomputed"])
+@pytest.mark.parametrize("metric", [*POINT_METRICS, "precomputed"])
 def test_pairs_that_name_no_points_reach_no_other_bag_in_the_tensor_code(metric):
     # What CUDA uses: it cannot refuse them without waiting, as the kernels of the CPU do.
     points = torch.rand(3, 4, 4, dtype=torch.float64)
@@ -124,7 +122,7 @@ def test_pairs_that_name_no_points_reach_no_other_bag_in_the_tensor_code(metric)
     torch.testing.assert_close(gradient[1], expected)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", POINT_METRICS)
 def test_the_gradient_of_a_length_of_zero_is_zero(metric):
     points = torch.ones(5, 3, requires_grad=True)
     (gradient,) = torch.autograd.grad(torchtopo.deaths(points, metric=metric).sum(), points)
@@ -135,7 +133,7 @@ def test_the_gradient_of_a_length_of_zero_is_zero(metric):
     assert bool((again == 0).all())
 
 
-@pytest.mark.parametrize("metric", [*METRICS, "precomputed"])
+@pytest.mark.parametrize("metric", [*POINT_METRICS, "precomputed"])
 def test_values_do_not_depend_on_whether_a_gradient_is_asked_for(metric):
     points = torch.randn(3, 12, 12)
     pairs = torch.randint(0, 12, (3, 30, 2)).sort(-1).values
@@ -149,7 +147,7 @@ def test_values_do_not_depend_on_whether_a_gradient_is_asked_for(metric):
         assert torch.equal(torch.func.vmap(call)(points[None])[0], plain)
 
 
-@pytest.mark.parametrize("metric", [*METRICS, "precomputed"])
+@pytest.mark.parametrize("metric", [*POINT_METRICS, "precomputed"])
 def test_lengths_may_be_edited_in_place(metric):
     points = torch.rand(6, 6, requires_grad=True)
     pairs = torchtopo.vietoris_rips_pairs(points, metric=metric)
@@ -224,7 +222,7 @@ def test_hooks_run_once(function, create_graph):
     torch.testing.assert_close(z.grad, plain)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", POINT_METRICS)
 def test_second_derivatives_at_duplicates_are_finite(metric):
     points = torch.tensor([[1.0, 2.0], [1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     (first,) = torch.autograd.grad(of_points(metric)(points), points, create_graph=True)
@@ -251,7 +249,7 @@ def test_second_derivatives_where_a_bag_matches_or_is_small(convention):
     assert bool(second.isfinite().all())
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", POINT_METRICS)
 def test_nan_reaches_the_gradient_in_every_mode(metric):
     points = torch.tensor([[1.0, 2.0], [torch.nan, 1.0], [3.0, 1.0], [5.0, 5.0]])
     leaf = points.clone().requires_grad_()

@@ -8,10 +8,8 @@ import pytest
 import torch
 
 import torchtopo
+from tests.contract import CONVENTIONS, POINT_METRICS
 from torchtopo import _reference as ref
-
-CONVENTIONS = ("paper", "topoae", "mil", "torch_topological")
-METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
 
 
 def spaces(*shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,7 +33,7 @@ def test_three_points_by_hand():
     assert found.item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("metric_z", METRICS)
+@pytest.mark.parametrize("metric_z", POINT_METRICS)
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_formulas_and_gradients(convention, metric_z):
     x, z = spaces(3, 12)

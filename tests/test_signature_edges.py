@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import torchtopo
+from tests.contract import METRICS
 from torchtopo import _generic
 
-METRICS = ["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"]
 op = torch.ops.torchtopo.signature_edges.default
 
 

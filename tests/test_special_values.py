@@ -8,10 +8,9 @@ import pytest
 import torch
 
 import torchtopo
+from tests.contract import CONVENTIONS, POINT_METRICS
 from torchtopo import _reference as ref
 
-METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
-CONVENTIONS = ("paper", "topoae", "mil", "torch_topological")
 INF, NAN = torch.inf, torch.nan
 
 
@@ -44,7 +43,7 @@ def test_a_death_that_must_use_a_nan_is_nan():
     assert weights[1].isnan()
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", POINT_METRICS)
 @pytest.mark.parametrize(("n", "d"), [(8, 2), (50, 3), (50, 70), (140, 9)])
 def test_one_nan_point_leaves_the_others_as_they_were(metric, n, d):
     points = torch.randn(n, d)

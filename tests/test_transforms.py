@@ -7,15 +7,14 @@ import torch
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 import torchtopo
-
-METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
+from tests.contract import CONVENTIONS, POINT_METRICS
 
 
 def energy(points: torch.Tensor) -> torch.Tensor:
     return torchtopo.deaths(points).square().sum()
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", POINT_METRICS)
 def test_vmap_is_a_batch(metric):
     points = torch.randn(3, 4, 9, 2)
     for function in (
@@ -46,7 +45,7 @@ def test_vmap_over_matrices_pairs_and_losses():
         vmap(torchtopo.pair_distances, in_dims=(None, 0))(z[0], pairs),
         torchtopo.pair_distances(z[:1].expand(4, 8, 2), pairs),
     )
-    for convention in ("paper", "topoae", "mil", "torch_topological"):
+    for convention in CONVENTIONS:
         torch.testing.assert_close(
             vmap(lambda a, b, c=convention: torchtopo.signature_loss(a, b, convention=c))(x, z),
             torchtopo.signature_loss(x, z, convention=convention, reduction="none"),
