@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torchtopo
 from tests.losses.samples import LOSSES as OF_ONE_SPACE
 from tests.losses.samples import other_space
-from torchtopo._bags import METRICS as METRICS
-from torchtopo._bags import POINT_METRICS as POINT_METRICS
 from torchtopo._losses.signature import FORMS
+from torchtopo._metric import METRICS as METRICS
+from torchtopo._metric import POINT_METRICS as POINT_METRICS
 
 NORMS = POINT_METRICS[:3]  # metrics that are norms of differences
 CONVENTIONS = tuple(FORMS)

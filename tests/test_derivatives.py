@@ -8,7 +8,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import torchtopo
 from tests.contract import CONVENTIONS, POINT_METRICS
-from torchtopo import _distances, _generic, _metric
+from torchtopo import _lengths, _metric
+from torchtopo._operators import generic
 
 
 def cloud(*shape: int) -> torch.Tensor:
@@ -106,13 +107,13 @@ def test_pairs_that_name_no_points_reach_no_other_bag_in_the_tensor_code(metric)
     points[0] = points[2] = torch.nan
     pairs = torch.tensor([[3, -1], [-1, 3], [0, 4], [-1, -1], [-9, -9], [99, 0], [2, 1]])
     pairs = torch.stack((torch.full_like(pairs, -1), pairs, torch.full_like(pairs, -1)))
-    lengths = _generic.pair_distances(points, pairs, metric)
+    lengths = generic.pair_distances(points, pairs, metric)
     assert bool((lengths[:, :-1] == 0).all())
     measured = torchtopo.pair_distances(points[1], pairs[1, -1:], metric=metric)
     torch.testing.assert_close(lengths[1, -1:], measured)
 
     def of_middle(points):
-        return _distances.with_gradient(lengths, points, pairs, metric)[1].sum()
+        return _lengths.with_gradient(lengths, points, pairs, metric)[1].sum()
 
     gradient = torch.func.grad(of_middle)(points)
     assert bool((gradient[[0, 2]] == 0).all())

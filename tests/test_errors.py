@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import torchtopo
-from torchtopo import _ops
+from torchtopo._operators import registry
 
 CLOUD = torch.rand(2, 5, 3)
 PACKED = torch.rand(9, 3)
@@ -549,4 +549,4 @@ def test_a_cuda_tensor_without_cuda_kernels_says_how_to_get_them():
         device = torch.device("cuda:0")
 
     with pytest.raises(RuntimeError, match=r"no CUDA kernels; rebuild.*TORCHTOPO_CUDA=1"):
-        _ops._missing("vietoris_rips")(OnCuda(), "euclidean", None)
+        registry.missing("vietoris_rips")(OnCuda(), "euclidean", None)

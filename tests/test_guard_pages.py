@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.guard_pages import PAGE, Guard, Side, in_a_child
 from torchtopo import _C
-from torchtopo._bags import METRICS, POINT_METRICS
+from torchtopo._metric import METRICS, POINT_METRICS
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and mprotect"),

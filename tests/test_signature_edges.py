@@ -7,7 +7,7 @@ import torch
 
 import torchtopo
 from tests.contract import METRICS
-from torchtopo import _generic
+from torchtopo._operators import generic
 
 op = torch.ops.torchtopo.signature_edges.default
 
@@ -45,7 +45,7 @@ def test_padded(metric_x, metric_z, dtype, known):
         pairs = torchtopo.vietoris_rips_pairs(x, metric=metric_x, lengths=lengths)
         for far in (False, True):
             args = (x, z, pairs if known else None, metric_x, metric_z, lengths, None, far, not far)
-            same(op(*args), _generic.signature_edges(*args))
+            same(op(*args), generic.signature_edges(*args))
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -57,14 +57,14 @@ def test_packed(metric, known):
     pairs = torchtopo.vietoris_rips_pairs(x, metric=metric, cu_seqlens=ends) if known else None
     for far in (False, True):
         args = (x, z, pairs, metric, "euclidean", None, ends, far, far)
-        same(op(*args), _generic.signature_edges(*args))
+        same(op(*args), generic.signature_edges(*args))
 
 
 def test_one_bag_and_none():
     x, z = torch.rand(12, 3), torch.rand(12, 2)
     for a, b in ((x, z), (x[:1], z[:1]), (x.expand(0, 12, 3), z.expand(0, 12, 2))):
         args = (a, b, None, "euclidean", "euclidean", None, None, True, True)
-        same(op(*args), _generic.signature_edges(*args))
+        same(op(*args), generic.signature_edges(*args))
 
 
 def test_a_pair_that_names_no_point_is_refused():

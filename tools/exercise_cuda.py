@@ -32,7 +32,7 @@ def exercise(device: torch.device) -> None:
 def main() -> None:
     device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cuda")
     if torchtopo._C.config()["cuda"] and device.type == "cuda":
-        from torchtopo import _cuda
+        from torchtopo._operators import cuda as _cuda
 
         for path in ("one_block", "many_blocks"):
             with _cuda.path(path if path == "many_blocks" else "automatic"):

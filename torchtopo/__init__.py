@@ -11,7 +11,13 @@ from torchtopo import nn as nn
 from torchtopo._bags import pack as pack
 from torchtopo._config import __version__ as __version__
 from torchtopo._config import show_config as show_config
-from torchtopo._distances import pair_distances as pair_distances
+from torchtopo._filtrations.rips import MST as MST
+from torchtopo._filtrations.rips import deaths as deaths
+from torchtopo._filtrations.rips import minimum_spanning_tree as minimum_spanning_tree
+from torchtopo._filtrations.rips import persistence_diagram as persistence_diagram
+from torchtopo._filtrations.rips import vietoris_rips_generators as vietoris_rips_generators
+from torchtopo._filtrations.rips import vietoris_rips_pairs as vietoris_rips_pairs
+from torchtopo._lengths import pair_distances as pair_distances
 from torchtopo._losses.connectivity import connectivity_loss as connectivity_loss
 from torchtopo._losses.densification import densification_loss as densification_loss
 from torchtopo._losses.rtd_lite import RTDLiteBarcode as RTDLiteBarcode
@@ -30,9 +36,3 @@ from torchtopo._measures.single_linkage import single_linkage as single_linkage
 from torchtopo._measures.summaries import persistent_entropy as persistent_entropy
 from torchtopo._measures.summaries import total_persistence as total_persistence
 from torchtopo._measures.wasserstein import wasserstein_distance as wasserstein_distance
-from torchtopo._pairs import MST as MST
-from torchtopo._pairs import deaths as deaths
-from torchtopo._pairs import minimum_spanning_tree as minimum_spanning_tree
-from torchtopo._pairs import persistence_diagram as persistence_diagram
-from torchtopo._pairs import vietoris_rips_generators as vietoris_rips_generators
-from torchtopo._pairs import vietoris_rips_pairs as vietoris_rips_pairs

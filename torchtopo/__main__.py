@@ -9,7 +9,7 @@ import torch
 
 import torchtopo
 from torchtopo import _C, _reference
-from torchtopo._bags import POINT_METRICS
+from torchtopo._metric import POINT_METRICS
 
 
 def self_check(device: str = "cpu") -> Iterator[tuple[str, bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _bags
+from torchtopo import _checks
 
 
 def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None = None) -> Tensor:
@@ -32,7 +32,7 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
         tensor(1)
     """
     for name, pairs in (("pairs_x", pairs_x), ("pairs_z", pairs_z)):
-        _bags.check_int64_pairs(pairs, name)
+        _checks.check_int64_pairs(pairs, name)
     if pairs_x.shape[:-2] != pairs_z.shape[:-2]:
         raise ValueError(
             f"pairs_x {tuple(pairs_x.shape)} and pairs_z {tuple(pairs_z.shape)} differ in batch"
@@ -43,12 +43,12 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
             f"they must be on one device"
         )
     if cu_seqlens is not None:
-        _bags.check_ragged(None, cu_seqlens)
-        _bags.check_cu_seqlens(cu_seqlens, pairs_z, "pairs_z")
+        _checks.check_ragged(None, cu_seqlens)
+        _checks.check_cu_seqlens(cu_seqlens, pairs_z, "pairs_z")
         if pairs_z.dim() != 2:
             raise ValueError(f"packed pairs have the shape (M, 2), got {tuple(pairs_z.shape)}")
-        if _bags.readable(cu_seqlens, pairs_x, pairs_z):
-            _bags.check_cu_seqlens_in_order(cu_seqlens)
+        if _checks.readable(cu_seqlens, pairs_x, pairs_z):
+            _checks.check_cu_seqlens_in_order(cu_seqlens)
             for name, pairs in (("pairs_x", pairs_x), ("pairs_z", pairs_z)):
                 _check_packed_pairs(pairs, cu_seqlens, name)
     keys_x, keys_z = _edge_keys(pairs_x).sort(-1).values, _edge_keys(pairs_z).sort(-1).values

@@ -7,11 +7,23 @@ rows of the pairs are gathered: memory O(M·D), never N×N.
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+Metric: TypeAlias = Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"]
+
+# In the order of the kernels' enum, csrc/metric.hpp.
+METRICS = ("euclidean", "manhattan", "chebyshev", "cosine", "precomputed")
+POINT_METRICS = METRICS[:-1]
+
 _ORDER = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": float("inf")}
+
+
+def measured_in(dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which points are measured: float64 in itself, all others in float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def names_no_points(pairs: Tensor, n: int) -> Tensor:

@@ -3,38 +3,9 @@
 
 #include <cstdint>
 
-#include "../metric.hpp"
+#include "../bags.hpp"
 
 namespace torchtopo {
-
-// Where the bags of a batch lie: padded to n rows each, of which the first lengths[b] count (all,
-// without lengths); or packed, bag b in the rows from cu_seqlens[b] to cu_seqlens[b + 1].
-struct Bags {
-  std::int64_t count;
-  std::int64_t n = 0;
-  const std::int64_t* lengths = nullptr;
-  const std::int64_t* cu_seqlens = nullptr;
-
-  std::int64_t first_row(std::int64_t b) const { return cu_seqlens ? cu_seqlens[b] : b * n; }
-  std::int64_t size(std::int64_t b) const {
-    return cu_seqlens ? cu_seqlens[b + 1] - cu_seqlens[b] : lengths ? lengths[b] : n;
-  }
-  // A tree has one row less than its bag.
-  std::int64_t first_edge(std::int64_t b) const {
-    return cu_seqlens ? cu_seqlens[b] - b : b * (n - 1);
-  }
-  std::int64_t edge_rows(std::int64_t b) const { return (cu_seqlens ? size(b) : n) - 1; }
-  // Vertices are named by their row in the bag, in a packed batch by their row in the batch.
-  std::int64_t first_name(std::int64_t b) const { return cu_seqlens ? cu_seqlens[b] : 0; }
-};
-
-// Points (rows, d) and their metric; or, precomputed, a matrix (d, d) of distances for each bag.
-template <class Real>
-struct Space {
-  const Real* values;
-  std::int64_t d;
-  Metric metric;
-};
 
 template <class Real>
 void trees(const Space<Real>&, const Bags&, std::int64_t* edges, Real* weights, int threads);

@@ -36,7 +36,7 @@ def path(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
     """Every way to find a tree; where one cannot hold a bag the kernels say so."""
     context: AbstractContextManager[None] = nullcontext()
     if _C.config()["cuda"]:
-        from torchtopo import _cuda
+        from torchtopo._operators import cuda as _cuda
 
         context = _cuda.path(request.param)
     elif request.param != "automatic":

@@ -57,7 +57,7 @@ def test_random_points(device: torch.device, d: int, dtype: torch.dtype, metric:
 
 
 def test_paths_agree_bit_for_bit(gpu: torch.device) -> None:
-    from torchtopo import _cuda
+    from torchtopo._operators import cuda as _cuda
 
     for n, d in ((300, 3), (512, 64), (1000, 20)):
         clouds = torch.randn(4, n, d, device=gpu)
@@ -214,7 +214,7 @@ def test_the_same_every_time(device: torch.device, path: str) -> None:
 )  # fmt: skip
 def test_one_block_at_its_limits(device: torch.device, dtype: torch.dtype, n: int, d: int) -> None:
     """Where a block takes more than 48 KB of shared memory, or all of its registers."""
-    from torchtopo import _cuda
+    from torchtopo._operators import cuda as _cuda
 
     with _cuda.path("one_block"):
         if d == 0:
@@ -240,7 +240,7 @@ def test_zero_vectors_under_cosine(device: torch.device, path: str, n: int) -> N
 
 
 def test_a_bag_too_large_for_the_path_is_an_error(gpu: torch.device) -> None:
-    from torchtopo import _cuda
+    from torchtopo._operators import cuda as _cuda
 
     with _cuda.path("one_block"), pytest.raises(ValueError, match="a block holds at most"):
         torchtopo.vietoris_rips_pairs(torch.zeros(3000, 2, device=gpu))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.fuzz.views import LAYOUTS
-from torchtopo._bags import METRICS, POINT_METRICS
+from torchtopo._metric import METRICS, POINT_METRICS
 
 Bags = list[tuple[Tensor, ...]]  # of each bag its spaces, points (N, D) or distances (N, N)
 

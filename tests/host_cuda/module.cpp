@@ -1,6 +1,6 @@
-// The bindings themselves, over the kernels on the host: what torchtopo/_cuda.py calls.
+// The bindings themselves, over the kernels on the host: what torchtopo/_operators/cuda.py calls.
 #include "cuda_on_host.hpp"
-#include "bindings.hpp"
+#include "../python/cuda.hpp"
 
 PYBIND11_MODULE(cuda_on_host, m) {
   m.def("config", &torchtopo::cuda_config);

@@ -1,4 +1,4 @@
-"""torchtopo/_cuda.py over the real bindings, with the kernels on the host and CPU tensors.
+"""torchtopo/_operators/cuda.py over the real bindings, kernels on the host and CPU tensors.
 
 Only the two calls into torch.cuda are replaced; the arguments, the allocation of outputs and
 workspace, and the shapes are those of a GPU.
@@ -17,7 +17,8 @@ import pytest
 import torch
 
 import torchtopo
-from torchtopo import _bags, _cuda
+from torchtopo import _metric
+from torchtopo._operators import cuda as _cuda
 
 from . import emulator
 from .conftest import Build
@@ -46,7 +47,7 @@ def cuda(
         yield _cuda
 
 
-@pytest.mark.parametrize("metric", _bags.POINT_METRICS)
+@pytest.mark.parametrize("metric", _metric.POINT_METRICS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_trees_of_points(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     clouds = torch.randn(2, 2, 30, 5).to(dtype)
@@ -65,7 +66,7 @@ def test_trees_of_points(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     assert torch.equal(packed, ops.vietoris_rips_packed(points, cu_seqlens, metric)[0])
 
 
-@pytest.mark.parametrize("metric", list(_bags.METRICS))
+@pytest.mark.parametrize("metric", list(_metric.METRICS))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_diameters(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     ops = torch.ops.torchtopo
@@ -93,7 +94,7 @@ def test_trees_of_matrices(cuda: Any, n: int) -> None:
     assert torch.equal(weights, expected.weights)
 
 
-@pytest.mark.parametrize("metric", _bags.POINT_METRICS)
+@pytest.mark.parametrize("metric", _metric.POINT_METRICS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradients(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     """Those of the CPU, whose pulls are added in the order of the pairs too; bit for bit again."""

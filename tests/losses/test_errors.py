@@ -129,8 +129,8 @@ def test_faults_are_named_in_one_sentence(call, error, message):
 def test_barcodes_elsewhere_say_what_to_do():
     x = torch.rand(5, 2, device="meta")
     pairs = torch.zeros(4, 2, dtype=torch.int64)
-    from torchtopo._measures import operators
+    from torchtopo._operators import measures
 
     with pytest.raises(RuntimeError, match="pass CPU tensors"):
-        operators._exchange_elsewhere(pairs, pairs)
+        measures.tree_exchange_generic(pairs, pairs)
     assert torchtopo.connectivity_loss(x).device.type == "meta"

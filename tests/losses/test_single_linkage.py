@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import torchtopo
 from torchtopo import _reference as ref
-from torchtopo._measures import operators
+from torchtopo._operators import measures, registry
 
 from ..strategies import generators, integer_grids, ultrametrics
 
@@ -101,12 +101,12 @@ def test_ragged_bags_are_numbered_alone():
 def test_the_code_for_other_devices_agrees():
     points, lengths = torch.randint(0, 4, (3, 15, 2)).float(), torch.tensor([15, 1, 6])
     pairs = torchtopo.vietoris_rips_pairs(points, lengths=lengths)
-    found = operators._merges_anywhere(pairs, None)
-    assert torch.equal(found, operators.single_linkage(pairs, None))
+    found = measures.single_linkage_generic(pairs, None)
+    assert torch.equal(found, registry.single_linkage(pairs, None))
     packed, ends = torchtopo.pack([p[:n] for p, n in zip(points, lengths, strict=True)])
     pairs = torchtopo.vietoris_rips_pairs(packed, cu_seqlens=ends)
-    found = operators._merges_anywhere(pairs, ends)
-    assert torch.equal(found, operators.single_linkage(pairs, ends))
+    found = measures.single_linkage_generic(pairs, ends)
+    assert torch.equal(found, registry.single_linkage(pairs, ends))
 
 
 def test_half_types_number_exactly():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from torchtopo import _bags
-from torchtopo._bags import Metric
-from torchtopo._distances import result_dtype
+from torchtopo import _checks
+from torchtopo._lengths import result_dtype
 from torchtopo._losses.deaths import check_cloud, check_number, measured_deaths
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, reduce
+from torchtopo._metric import Metric
 
 
 def connectivity_loss(
@@ -107,7 +107,7 @@ class ConnectivityLoss(nn.Module):
     ) -> None:
         super().__init__()
         _check_settings(eta, branches, reduction)
-        _bags.check_metric(metric)
+        _checks.check_metric(metric)
         self.eta, self.branches = eta, branches
         self.metric: Metric = metric
         self.reduction: Reduction = reduction

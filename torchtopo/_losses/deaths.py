@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _bags
-from torchtopo._distances import with_gradient
-from torchtopo._pairs import tree
+from torchtopo import _checks
+from torchtopo._filtrations.rips import tree
+from torchtopo._lengths import with_gradient
 
 
 def measured_deaths(
@@ -20,7 +20,7 @@ def measured_deaths(
 ) -> Tensor:
     """`torchtopo.deaths` before rounding to a half type."""
     if validate:
-        _bags.check_values(points, metric, lengths, cu_seqlens, name)
+        _checks.check_values(points, metric, lengths, cu_seqlens, name)
     pairs, weights = tree(points, metric, lengths, cu_seqlens, name)
     return with_gradient(weights, points, pairs, metric)
 
@@ -29,13 +29,13 @@ def check_cloud(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None, name: str = "z"
 ) -> None:
     """Check a batch of clouds in whichever form it comes; reads no value."""
-    _bags.check_dense(points, name)
+    _checks.check_dense(points, name)
     if cu_seqlens is None:
-        _bags.check_points(points, metric, lengths, name)
+        _checks.check_points(points, metric, lengths, name)
         return
     if lengths is not None:
         raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
-    _bags.check_packed(points, cu_seqlens, metric, name)
+    _checks.check_packed(points, cu_seqlens, metric, name)
 
 
 def check_number(value: object, name: str, *, least: float = 0.0, positive: bool = False) -> None:

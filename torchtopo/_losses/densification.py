@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from torchtopo import _bags
-from torchtopo._bags import Metric
-from torchtopo._distances import result_dtype
+from torchtopo import _checks
+from torchtopo._lengths import result_dtype
 from torchtopo._losses.deaths import check_cloud, check_number, measured_deaths
 from torchtopo._losses.reduction import (
     Reduction,
@@ -16,6 +15,7 @@ from torchtopo._losses.reduction import (
     check_reduction,
     reduce,
 )
+from torchtopo._metric import Metric
 
 
 def densification_loss(
@@ -65,7 +65,7 @@ def densification_loss(
     check_cloud(z, metric, lengths, cu_seqlens)
     _check_labels(labels, z)
     if validate:
-        _bags.check_values(z, metric, lengths, cu_seqlens, "z")
+        _checks.check_values(z, metric, lengths, cu_seqlens, "z")
     if lengths is not None:
         beyond = torch.arange(z.shape[-2], device=z.device) >= lengths.unsqueeze(-1)
         labels = labels.masked_fill(beyond, -1)
@@ -104,7 +104,7 @@ class DensificationLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_number(beta, "beta")
-        _bags.check_metric(metric)
+        _checks.check_metric(metric)
         check_reduction(reduction)
         self.beta = beta
         self.metric: Metric = metric

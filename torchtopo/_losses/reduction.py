@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from torchtopo import _bags
-from torchtopo._metric import norm
+from torchtopo import _checks
+from torchtopo._metric import measured_in, norm
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
@@ -36,7 +36,7 @@ def check_scale(scale: object, name: str, cloud: Tensor, validate: bool) -> None
             f"{name} is on {scale.device}, the points on {cloud.device}; "
             f"move it there with .to({str(cloud.device)!r})"
         )
-    if not validate and not _bags.readable(scale):
+    if not validate and not _checks.readable(scale):
         return
     wrong = (scale.detach() <= 0) | (scale.detach().isnan() if validate else False)
     if bool(wrong.any()):
@@ -65,8 +65,9 @@ class PerBag:
             self.shape: torch.Size = cloud.shape[:-2]
             # A copy: the user may write into lengths before the loss goes backwards, and what was
             # made in inference mode cannot be saved for that.
-            dtype = torch.float64 if cloud.dtype == torch.float64 else torch.float32
-            self.points = cloud.shape[-2] if lengths is None else lengths.to(dtype)
+            self.points = (
+                cloud.shape[-2] if lengths is None else lengths.to(measured_in(cloud.dtype))
+            )
             self.bag = None
         else:
             self.points = cu_seqlens.diff()

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from torchtopo import _bags
-from torchtopo._bags import Metric
-from torchtopo._distances import lengths_of, measure, result_dtype, with_gradient
+from torchtopo import _checks
+from torchtopo._filtrations.rips import tree
+from torchtopo._lengths import lengths_of, result_dtype, with_gradient
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, reduce
-from torchtopo._measures import operators
-from torchtopo._pairs import tree
+from torchtopo._metric import Metric
+from torchtopo._operators import registry
 
 
 class RTDLiteBarcode(NamedTuple):
@@ -114,7 +114,7 @@ def rtd_lite_barcode(
     births = spaces.deaths_of_smaller()
 
     def bars(pairs: Tensor, died: Tensor) -> Tensor:
-        partner = operators.tree_exchange(spaces.pairs_m, pairs)
+        partner = registry.tree_exchange(spaces.pairs_m, pairs)
         ends = died.gather(-1, partner.clamp(min=0)).masked_fill(partner < 0, 0.0)
         return torch.stack((births.masked_fill(partner < 0, 0.0), ends), -1).to(spaces.dtype)
 
@@ -146,8 +146,8 @@ class RTDLite(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _bags.check_metric(metric_x)
-        _bags.check_metric(metric_z)
+        _checks.check_metric(metric_x)
+        _checks.check_metric(metric_z)
         _check_quantile(quantile)
         check_reduction(reduction)
         self.metric_x: Metric = metric_x
@@ -199,10 +199,10 @@ class _Spaces:
         validate: bool,
     ) -> None:
         _check_quantile(quantile)
-        _bags.check_spaces(x, z, metric_x, metric_z, None, lengths, cu_seqlens)
+        _checks.check_spaces(x, z, metric_x, metric_z, None, lengths, cu_seqlens)
         if validate:
-            _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
-            _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
+            _checks.check_values(x, metric_x, lengths, cu_seqlens, "x")
+            _checks.check_values(z, metric_z, lengths, cu_seqlens, "z")
         self.dtype = torch.promote_types(result_dtype(x), result_dtype(z))
         if cu_seqlens is not None:
             x, lengths = _padded(x, cu_seqlens)
@@ -248,7 +248,7 @@ def _check_quantile(quantile: object) -> None:
 
 def _padded(points: Tensor, cu_seqlens: Tensor) -> tuple[Tensor, Tensor]:
     """A packed batch as a padded one, and its lengths."""
-    _bags.check_cu_seqlens_in_order(cu_seqlens, points.shape[0])
+    _checks.check_cu_seqlens_in_order(cu_seqlens, points.shape[0])
     lengths = cu_seqlens.diff()
     bags = points.split(lengths.tolist())
     return torch.nn.utils.rnn.pad_sequence(list(bags), batch_first=True), lengths
@@ -257,7 +257,7 @@ def _padded(points: Tensor, cu_seqlens: Tensor) -> tuple[Tensor, Tensor]:
 def _entries(points: Tensor, every: Tensor, metric: str) -> Tensor:
     """The distances `(*B, N(N-1)/2)` of every pair i < j, without a gradient."""
     pairs = every.expand(*points.shape[:-2], *every.shape)
-    distances: Tensor = measure(points.detach(), pairs, metric)
+    distances: Tensor = registry.pair_distances(points.detach(), pairs, metric)
     return distances
 
 

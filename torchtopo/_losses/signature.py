@@ -8,9 +8,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
-from torchtopo._bags import Metric
-from torchtopo._distances import (
+from torchtopo import _checks
+from torchtopo._lengths import (
     gradient_of,
     has_kernels,
     in_a_transform,
@@ -19,10 +18,10 @@ from torchtopo._distances import (
     with_gradient,
 )
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, check_scale, reduce
+from torchtopo._metric import Metric
+from torchtopo._operators import registry
 
 Convention: TypeAlias = Literal["paper", "topoae", "mil", "torch_topological"]
-
-_signature_edges = torch.ops.torchtopo.signature_edges.default
 
 
 @dataclass(frozen=True)
@@ -122,24 +121,24 @@ def signature_loss(
         raise ValueError(
             f"convention {convention!r} has no x_scale; 'topoae' and 'torch_topological' have one"
         )
-    _bags.check_space(x, metric_x, "x", "metric_x")
-    _bags.check_space(z, metric_z, "z", "metric_z")
-    _bags.check_ragged(lengths, cu_seqlens)
+    _checks.check_space(x, metric_x, "x", "metric_x")
+    _checks.check_space(z, metric_z, "z", "metric_z")
+    _checks.check_ragged(lengths, cu_seqlens)
     if pairs_x is not None:
-        _bags.check_tensor(pairs_x, "pairs_x")
+        _checks.check_tensor(pairs_x, "pairs_x")
     for name, scale, cloud in (("z_scale", z_scale, z), ("x_scale", x_scale, x)):
         if scale is not None:
             check_scale(scale, name, cloud, validate)
     if validate:
-        _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
-        _bags.check_values(x, metric_x, lengths, cu_seqlens, "x")
-        _bags.check_values(z, metric_z, lengths, cu_seqlens, "z")
+        _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+        _checks.check_values(x, metric_x, lengths, cu_seqlens, "x")
+        _checks.check_values(z, metric_z, lengths, cu_seqlens, "z")
         if pairs_x is not None:
-            _bags.check_pairs_in_range(pairs_x, x.shape[-2], lengths, cu_seqlens, "pairs_x")
+            _checks.check_pairs_in_range(pairs_x, x.shape[-2], lengths, cu_seqlens, "pairs_x")
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
-    pairs, a, b, farthest_x, farthest_z = _signature_edges(
+    pairs, a, b, farthest_x, farthest_z = registry.signature_edges(
         x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, x_by_maximum, z_by_maximum
     )
     per_bag = PerBag(z, lengths, cu_seqlens, of=2)
@@ -198,8 +197,8 @@ class SignatureLoss(nn.Module):
     ) -> None:
         super().__init__()
         learned = form_of(convention).z_by == "learned scale"
-        _bags.check_metric(metric_x, "metric_x")
-        _bags.check_metric(metric_z, "metric_z")
+        _checks.check_metric(metric_x, "metric_x")
+        _checks.check_metric(metric_z, "metric_z")
         check_reduction(reduction)
         self.convention: Convention = convention
         self.metric_x: Metric = metric_x

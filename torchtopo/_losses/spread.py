@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from torchtopo import _bags
-from torchtopo._bags import Metric
-from torchtopo._distances import result_dtype
+from torchtopo import _checks
+from torchtopo._lengths import result_dtype
 from torchtopo._losses.deaths import check_cloud, check_number, measured_deaths
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, reduce
-from torchtopo._metric import norm
+from torchtopo._metric import Metric, norm
 
 
 def spread_loss(
@@ -92,7 +91,7 @@ class SpreadLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_number(sphere, "sphere")
-        _bags.check_metric(metric)
+        _checks.check_metric(metric)
         check_reduction(reduction)
         self.sphere = sphere
         self.metric: Metric = metric

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _bags
+from torchtopo import _checks
 
 
 def check_deaths(deaths: Tensor, cu_seqlens: Tensor | None = None, name: str = "deaths") -> None:
@@ -15,7 +15,7 @@ def check_deaths(deaths: Tensor, cu_seqlens: Tensor | None = None, name: str = "
         raise ValueError(f"{name} must have the shape (*B, M), got a scalar")
     if cu_seqlens is None:
         return
-    _bags.check_cu_seqlens(cu_seqlens, deaths, name)
+    _checks.check_cu_seqlens(cu_seqlens, deaths, name)
     if deaths.dim() != 1:
         raise ValueError(
             f"packed {name} have the shape (T-B,) of one number for each pair, "
@@ -66,8 +66,8 @@ def measured(values: Tensor) -> Tensor:
 
 
 def _check_floating(values: object, name: str) -> None:
-    _bags.check_dense(values, name)
-    if values.dtype not in _bags.FLOATS:  # type: ignore[attr-defined]
+    _checks.check_dense(values, name)
+    if values.dtype not in _checks.FLOATS:  # type: ignore[attr-defined]
         raise TypeError(
             f"{name} must be float16, bfloat16, float32 or float64, got {values.dtype}"  # type: ignore[attr-defined]
         )

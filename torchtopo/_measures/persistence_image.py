@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from torchtopo._distances import result_dtype
+from torchtopo._lengths import result_dtype
 from torchtopo._losses.deaths import check_number
 from torchtopo._measures.checks import check_diagram, measured
 

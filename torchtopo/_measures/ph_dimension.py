@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchtopo import _bags
-from torchtopo._bags import Metric
-from torchtopo._distances import result_dtype
+from torchtopo import _checks
+from torchtopo._lengths import result_dtype
 from torchtopo._losses.deaths import check_cloud, check_number, measured_deaths
 from torchtopo._measures.checks import can_be_read
 from torchtopo._measures.summaries import total_persistence
+from torchtopo._metric import Metric
 
 
 class PHDimension(NamedTuple):
@@ -78,7 +78,7 @@ def ph_dimension(
         raise ValueError(f"repeats must be an integer of at least 1, got {repeats!r}")
     check_cloud(points, metric, lengths, cu_seqlens, "points")
     if validate:
-        _bags.check_values(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens)
     if sizes is None:
         sizes = _spaced(points, lengths, cu_seqlens)
     _check_sizes(sizes, points, lengths, cu_seqlens)

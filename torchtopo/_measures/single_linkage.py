@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _bags
-from torchtopo._bags import Metric
-from torchtopo._distances import with_gradient
-from torchtopo._measures import operators
+from torchtopo import _checks
+from torchtopo._filtrations.rips import tree
+from torchtopo._lengths import with_gradient
 from torchtopo._measures.checks import can_be_read
-from torchtopo._pairs import tree
+from torchtopo._metric import Metric
+from torchtopo._operators import registry
 
 
 def single_linkage(
@@ -45,9 +45,9 @@ def single_linkage(
                 [3., 5., 5., 4.]])
     """
     if validate:
-        _bags.check_values(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens)
     pairs, weights = tree(points, metric, lengths, cu_seqlens)
-    merges = operators.single_linkage(pairs, cu_seqlens).to(weights.dtype)
+    merges = registry.single_linkage(pairs, cu_seqlens).to(weights.dtype)
     heights = with_gradient(weights, points, pairs, metric).unsqueeze(-1)
     return torch.cat((merges[..., :2], heights, merges[..., 2:]), -1)
 
@@ -111,7 +111,7 @@ def cut(linkage: Tensor, *, n_clusters: int | None = None, distance: float | Non
 
 
 def _check_cut(linkage: object, n_clusters: object, distance: object) -> None:
-    _bags.check_dense(linkage, "linkage")
+    _checks.check_dense(linkage, "linkage")
     assert isinstance(linkage, Tensor)
     if linkage.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"linkage must be float32 or float64, got {linkage.dtype}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from torchtopo._distances import result_dtype
+from torchtopo._lengths import result_dtype
 from torchtopo._losses.deaths import check_number
 from torchtopo._losses.reduction import Reduction, bag_of_pairs, check_reduction, reduce
 from torchtopo._measures.checks import check_deaths, measured

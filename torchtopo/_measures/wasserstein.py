@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from torchtopo._distances import result_dtype
+from torchtopo._lengths import result_dtype
 from torchtopo._losses.reduction import Reduction, check_reduction, reduce
-from torchtopo._measures import operators
 from torchtopo._measures.checks import check_deaths, measured
+from torchtopo._operators import registry
 
 
 def wasserstein_distance(
@@ -62,7 +62,7 @@ def wasserstein_distance(
     a, b = deaths_a.to(dtype), deaths_b.to(dtype)
     surplus = (a == torch.inf).sum(-1) != (b == torch.inf).sum(-1)
     a, b = (d.masked_fill(d == torch.inf, 0.0).sort(-1).values for d in (a, b))
-    of_a, of_b = operators.matching(a.detach(), b.detach(), float(p))
+    of_a, of_b = registry.matching(a.detach(), b.detach(), float(p))
     alone_a = of_a < 0
     if b.shape[-1] and a.shape[-1]:
         partner = b.gather(-1, of_a.clamp(min=0))

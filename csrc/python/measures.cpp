@@ -4,23 +4,16 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/exchange.hpp"
-#include "cpu/matching.hpp"
-#include "cpu/pool.hpp"
-#include "cpu/single_linkage.hpp"
+#include "../cpu/exchange.hpp"
+#include "../cpu/matching.hpp"
+#include "../cpu/pool.hpp"
+#include "../cpu/single_linkage.hpp"
+#include "arguments.hpp"
 
 namespace py = pybind11;
 
 namespace torchtopo {
 namespace {
-
-using Address = std::uintptr_t;
-using Size = std::int64_t;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
 
 // Calls work(state, b) for every bag, each thread with its own state; `steps` is the work of all.
 template <class State, class Work>
@@ -32,8 +25,7 @@ void for_each(Size bags, int threads, double steps, Work work) {
 }
 
 // Trees (bags, m, 2), or packed, that of bag b in the rows from cu_seqlens[b] - b.
-void single_linkage(Address edges, Size bags, Size m, Address cu_seqlens, Address merges,
-                    int threads) {
+void single_linkage(Size edges, Size bags, Size m, Size cu_seqlens, Size merges, int threads) {
   const Size* ends = at<const Size>(cu_seqlens);
   const double steps = 16 * (ends ? double(ends[bags]) : double(bags) * double(m));
   for_each<Merges>(bags, threads, steps, [&](Merges& linkage, Size b) {
@@ -45,7 +37,7 @@ void single_linkage(Address edges, Size bags, Size m, Address cu_seqlens, Addres
 }
 
 // Trees (bags, m, 2) both.
-void exchange(Address inner, Address outer, Size bags, Size m, Address replaced, int threads) {
+void exchange(Size inner, Size outer, Size bags, Size m, Size replaced, int threads) {
   const double steps = 64 * double(bags) * double(m);
   for_each<Exchange>(bags, threads, steps, [&](Exchange& trees, Size b) {
     trees(at<const Size>(inner) + 2 * b * m, at<const Size>(outer) + 2 * b * m, m,
@@ -53,12 +45,13 @@ void exchange(Address inner, Address outer, Size bags, Size m, Address replaced,
   });
 }
 
-// Ascending doubles (bags, m_a) and (bags, m_b).
-void matching(Address a, Address b, Size bags, Size m_a, Size m_b, double p, Address of_a,
-              Address of_b, int threads) {
+// Ascending doubles (bags, m_a) and (bags, m_b): of each the address, and its m.
+void matching(const Numbers<2>& a, const Numbers<2>& b, Size bags, double p, Size of_a, Size of_b,
+              int threads) {
+  const Size m_a = a[1], m_b = b[1];
   const double steps = double(bags) * double(m_a) * double(m_b);
   for_each<Matching>(bags, threads, steps, [&](Matching& match, Size k) {
-    match(at<const double>(a) + k * m_a, m_a, at<const double>(b) + k * m_b, m_b, p,
+    match(at<const double>(a[0]) + k * m_a, m_a, at<const double>(b[0]) + k * m_b, m_b, p,
           at<Size>(of_a) + k * m_a, at<Size>(of_b) + k * m_b);
   });
 }
@@ -66,9 +59,11 @@ void matching(Address a, Address b, Size bags, Size m_a, Size m_b, double p, Add
 }  // namespace
 
 void bind_measures(py::module_& m) {
-  m.def("single_linkage", &single_linkage);
-  m.def("exchange", &exchange);
-  m.def("matching", &matching);
+  using namespace py::literals;
+  m.def("single_linkage", &single_linkage, "edges"_a, "bags"_a, "m"_a, "cu_seqlens"_a, "merges"_a,
+        "threads"_a);
+  m.def("exchange", &exchange, "inner"_a, "outer"_a, "bags"_a, "m"_a, "replaced"_a, "threads"_a);
+  m.def("matching", &matching, "a"_a, "b"_a, "bags"_a, "p"_a, "of_a"_a, "of_b"_a, "threads"_a);
 }
 
 }  // namespace torchtopo

@@ -6,18 +6,16 @@ None has a derivative: they say which values belong together, and tensor code ga
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchtopo import _C
+from torchtopo._operators.vmap import batched, leading
 
-lib = torch.library.Library("torchtopo", "FRAGMENT")
 
-
-def _merges_cpu(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
+def single_linkage_cpu(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
     *batch, m, _ = pairs.shape
     edges = pairs.contiguous()
     merges = torch.empty(*batch, m, 3, dtype=torch.int64)
@@ -34,7 +32,7 @@ def _merges_cpu(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
     return merges
 
 
-def _merges_anywhere(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
+def single_linkage_generic(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
     """A merge after another, all bags at once, without waiting for the device."""
     *batch, m, _ = pairs.shape
     if cu_seqlens is None:
@@ -77,20 +75,21 @@ def _merges_anywhere(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
     return torch.stack(rows, 1).reshape(*batch, m, 3)
 
 
-def _merges_fake(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
+def single_linkage_fake(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
     return pairs.new_empty(*pairs.shape[:-1], 3)
 
 
-def _merges_vmap(info: Any, in_dims: Any, pairs: Tensor, cu_seqlens: Tensor | None) -> Any:
-    pairs = _leading(pairs, in_dims[0], info.batch_size)
+def single_linkage_vmap(
+    op: Any, info: Any, in_dims: Any, pairs: Tensor, cu_seqlens: Tensor | None
+) -> Any:
     if cu_seqlens is None:
-        return torch.ops.torchtopo.single_linkage(pairs, None), 0
-    ends = _leading(cu_seqlens, in_dims[1], info.batch_size)
-    each = [torch.ops.torchtopo.single_linkage(p, e) for p, e in zip(pairs, ends, strict=True)]
-    return torch.stack(each), 0
+        return batched(op, info, in_dims, pairs, None)
+    pairs = leading(pairs, in_dims[0], info.batch_size)
+    ends = leading(cu_seqlens, in_dims[1], info.batch_size)
+    return torch.stack([op(p, e) for p, e in zip(pairs, ends, strict=True)]), 0
 
 
-def _exchange_cpu(inner: Tensor, outer: Tensor) -> Tensor:
+def tree_exchange_cpu(inner: Tensor, outer: Tensor) -> Tensor:
     *batch, m, _ = inner.shape
     first, second = inner.contiguous(), outer.contiguous()
     replaced = torch.empty(*batch, m, dtype=torch.int64)
@@ -105,32 +104,25 @@ def _exchange_cpu(inner: Tensor, outer: Tensor) -> Tensor:
     return replaced
 
 
-def _exchange_elsewhere(inner: Tensor, outer: Tensor) -> Tensor:
+def tree_exchange_generic(inner: Tensor, outer: Tensor) -> Tensor:
     raise RuntimeError(
         f"the barcode of RTD-Lite is found on the CPU, not on {inner.device}; pass CPU tensors, "
         "or take torchtopo.rtd_lite, which is the sum of its bars"
     )
 
 
-def _exchange_fake(inner: Tensor, outer: Tensor) -> Tensor:
+def tree_exchange_fake(inner: Tensor, outer: Tensor) -> Tensor:
     return inner.new_empty(inner.shape[:-1])
 
 
-def _exchange_vmap(info: Any, in_dims: Any, inner: Tensor, outer: Tensor) -> Any:
-    sides = (_leading(v, d, info.batch_size) for v, d in zip((inner, outer), in_dims, strict=True))
-    return torch.ops.torchtopo.tree_exchange(*sides), 0
-
-
-def _matching_cpu(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
+def matching_cpu(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
     first, second = a.double().contiguous(), b.double().contiguous()
     of_a = torch.empty(a.shape, dtype=torch.int64)
     of_b = torch.empty(b.shape, dtype=torch.int64)
     _C.matching(
-        first.data_ptr(),
-        second.data_ptr(),
+        (first.data_ptr(), a.shape[-1]),
+        (second.data_ptr(), b.shape[-1]),
         math.prod(a.shape[:-1]),
-        a.shape[-1],
-        b.shape[-1],
         p,
         of_a.data_ptr(),
         of_b.data_ptr(),
@@ -139,7 +131,7 @@ def _matching_cpu(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
     return of_a, of_b
 
 
-def _matching_anywhere(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
+def matching_generic(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
     """The table of prefixes a diagonal at a time, all bags at once, without waiting."""
     batch, m_a, m_b = a.shape[:-1], a.shape[-1], b.shape[-1]
     bags, device = math.prod(batch), a.device
@@ -194,56 +186,5 @@ def _matching_anywhere(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
     return of_a[:, :m_a].reshape(*batch, m_a), of_b[:, :m_b].reshape(*batch, m_b)
 
 
-def _matching_fake(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
+def matching_fake(a: Tensor, b: Tensor, p: float) -> tuple[Tensor, Tensor]:
     return a.new_empty(a.shape, dtype=torch.int64), b.new_empty(b.shape, dtype=torch.int64)
-
-
-def _matching_vmap(info: Any, in_dims: Any, a: Tensor, b: Tensor, p: float) -> Any:
-    a, b = _leading(a, in_dims[0], info.batch_size), _leading(b, in_dims[1], info.batch_size)
-    return torch.ops.torchtopo.matching(a, b, p), (0, 0)
-
-
-def _leading(value: Tensor, dim: int | None, size: int) -> Tensor:
-    return value.expand(size, *value.shape) if dim is None else value.movedim(dim, 0)
-
-
-# Schema, CPU, elsewhere, shapes for tracing, vmap.
-Implementation = Callable[..., Any]
-OPERATORS: tuple[
-    tuple[str, Implementation, Implementation, Implementation, Implementation], ...
-] = (
-    (
-        "single_linkage(Tensor pairs, Tensor? cu_seqlens) -> Tensor",
-        _merges_cpu,
-        _merges_anywhere,
-        _merges_fake,
-        _merges_vmap,
-    ),
-    (
-        "tree_exchange(Tensor inner, Tensor outer) -> Tensor",
-        _exchange_cpu,
-        _exchange_elsewhere,
-        _exchange_fake,
-        _exchange_vmap,
-    ),
-    (
-        "matching(Tensor a, Tensor b, float p) -> (Tensor, Tensor)",
-        _matching_cpu,
-        _matching_anywhere,
-        _matching_fake,
-        _matching_vmap,
-    ),
-)
-
-for schema, cpu, anywhere, fake, rule in OPERATORS:
-    name = schema.partition("(")[0]
-    lib.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
-    lib.impl(name, torch.library.fallthrough_kernel, "Autograd")
-    lib.impl(name, cpu, "CPU")
-    lib.impl(name, anywhere, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"torchtopo::{name}", fake, lib=lib)
-    torch.library.register_vmap(f"torchtopo::{name}", rule, lib=lib)
-
-single_linkage = torch.ops.torchtopo.single_linkage.default
-tree_exchange = torch.ops.torchtopo.tree_exchange.default
-matching = torch.ops.torchtopo.matching.default

@@ -7,14 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchtopo import _bags, _ops  # noqa: F401  (registers the operators)
-from torchtopo._bags import Metric
-from torchtopo._distances import result_dtype, with_gradient
-
-_minimum_spanning_tree = torch.ops.torchtopo.minimum_spanning_tree.default
-_vietoris_rips = torch.ops.torchtopo.vietoris_rips.default
-_vietoris_rips_packed = torch.ops.torchtopo.vietoris_rips_packed.default
-_elder_rule = torch.ops.torchtopo.elder_rule.default
+from torchtopo import _checks
+from torchtopo._lengths import result_dtype, with_gradient
+from torchtopo._metric import Metric
+from torchtopo._operators import registry
 
 
 class MST(NamedTuple):
@@ -55,7 +51,7 @@ def minimum_spanning_tree(
                 [0, 1]]), weights=tensor([1., 2.]))
     """
     if validate:
-        _bags.check_values(distances, "precomputed", lengths, None, "distances")
+        _checks.check_values(distances, "precomputed", lengths, None, "distances")
     edges, weights = tree(distances, "precomputed", lengths, None, "distances")
     weights = with_gradient(weights, distances, edges, "precomputed")
     return MST(edges, weights.to(result_dtype(distances)))
@@ -100,7 +96,7 @@ def vietoris_rips_pairs(
                 [0, 1]])
     """
     if validate:
-        _bags.check_values(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens)
     return tree(points, metric, lengths, cu_seqlens)[0]
 
 
@@ -130,9 +126,9 @@ def vietoris_rips_generators(
                 [1, 0, 1]])
     """
     if validate:
-        _bags.check_values(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens)
     pairs, _ = tree(points, metric, lengths, cu_seqlens)
-    dying = _elder_rule(pairs, points.shape[-2])
+    dying = registry.elder_rule(pairs, points.shape[-2])
     return torch.cat((dying.unsqueeze(-1), pairs), -1)
 
 
@@ -170,7 +166,7 @@ def deaths(
                 [ 1.,  0.]])
     """
     if validate:
-        _bags.check_values(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens)
     pairs, weights = tree(points, metric, lengths, cu_seqlens)
     return with_gradient(weights, points, pairs, metric).to(result_dtype(points))
 
@@ -211,13 +207,13 @@ def tree(
     name: str = "points",
 ) -> tuple[Tensor, Tensor]:
     """Pairs and their lengths, float32 for half types, without a gradient."""
-    _bags.check_space(points, metric, name)
+    _checks.check_space(points, metric, name)
     if lengths is not None or cu_seqlens is not None:
-        _bags.check_ragged(lengths, cu_seqlens)
+        _checks.check_ragged(lengths, cu_seqlens)
     if cu_seqlens is not None:
-        pairs, weights = _vietoris_rips_packed(points, cu_seqlens, metric)
+        pairs, weights = registry.vietoris_rips_packed(points, cu_seqlens, metric)
     elif metric == "precomputed":
-        pairs, weights = _minimum_spanning_tree(points, lengths)
+        pairs, weights = registry.minimum_spanning_tree(points, lengths)
     else:
-        pairs, weights = _vietoris_rips(points, metric, lengths)
+        pairs, weights = registry.vietoris_rips(points, metric, lengths)
     return pairs, weights

@@ -9,22 +9,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _bags
-from torchtopo._metric import matrix_entries, names_no_points, pair_lengths
+from torchtopo import _checks
+from torchtopo._metric import matrix_entries, measured_in, names_no_points, pair_lengths
 
 
 def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-    _bags.check_points(points, metric)
-    _bags.check_dense(points, "points")
-    _bags.check_pairs(points, pairs)
+    _checks.check_points(points, metric)
+    _checks.check_dense(points, "points")
+    _checks.check_pairs(points, pairs)
     left_out = names_no_points(pairs, points.shape[-2])
     if metric == "precomputed":
         lengths = matrix_entries(points.detach(), pairs)
     else:
         lengths = pair_lengths(points.detach(), pairs, metric, left_out)
-    return lengths.masked_fill(left_out, 0.0).to(
-        torch.float64 if points.dtype == torch.float64 else torch.float32
-    )
+    return lengths.masked_fill(left_out, 0.0).to(measured_in(points.dtype))
 
 
 def signature_edges(
@@ -43,7 +41,7 @@ def signature_edges(
     A pair that is infinitely far apart in either becomes padding. The farthest pairs are empty
     where they are not asked for.
     """
-    _bags.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     measure = torch.ops.torchtopo.pair_distances
     # A tree comes with the lengths of its own pairs; those of the other space's are measured.
     pairs_z, own_z = _trees(z, metric_z, lengths, cu_seqlens)

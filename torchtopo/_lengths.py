@@ -12,12 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from torchtopo import _C, _bags, _ops  # noqa: F401  (registers the operators)
-from torchtopo._bags import Metric
-from torchtopo._metric import matrix_entries, names_no_points, pair_lengths
-
-measure = torch.ops.torchtopo.pair_distances.default
-_pull = torch.ops.torchtopo.pair_distances_backward.default
+from torchtopo import _C, _checks
+from torchtopo._metric import Metric, matrix_entries, names_no_points, pair_lengths
+from torchtopo._operators import registry
 
 
 def pair_distances(
@@ -54,18 +51,18 @@ def pair_distances(
         >>> torchtopo.pair_distances(points, torch.tensor([[0, 1], [1, 2]]))
         tensor([5., 4.])
     """
-    _bags.check_space(points, metric)
-    _bags.check_tensor(pairs, "pairs")
+    _checks.check_space(points, metric)
+    _checks.check_tensor(pairs, "pairs")
     if validate:
-        _bags.check_values(points, metric)
-        _bags.check_pairs(points, pairs)
-        _bags.check_pairs_in_range(pairs, points.shape[-2])
+        _checks.check_values(points, metric)
+        _checks.check_pairs(points, pairs)
+        _checks.check_pairs_in_range(pairs, points.shape[-2])
     return lengths_of(points, pairs, metric).to(result_dtype(points))
 
 
 def lengths_of(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """`pair_distances` before rounding to a half type."""
-    return with_gradient(measure(points, pairs, metric), points, pairs, metric)
+    return with_gradient(registry.pair_distances(points, pairs, metric), points, pairs, metric)
 
 
 def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
@@ -109,7 +106,7 @@ def gradient_of(
 ) -> Tensor:
     """The gradient Σ slope·∂length of the points, itself differentiable where that is recorded."""
     if not torch.is_grad_enabled():
-        pulled: Tensor = _pull(slope, points, pairs, metric)
+        pulled: Tensor = registry.pair_distances_backward(slope, points, pairs, metric)
     else:
         alias = points.view_as(points)  # of the points themselves, grad would run the user's hooks
         lengths = _traced(values, alias, pairs, metric)

@@ -1,0 +1,1 @@
+"""Filtrations, a file each: their pairs, deaths and diagrams."""

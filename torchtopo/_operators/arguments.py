@@ -1,0 +1,61 @@
+"""What crosses into the kernels, for CPU and CUDA alike: a space and its bags, each a few numbers.
+
+They are plain tuples, as they cost a call of ten points the least; csrc/python/arguments.hpp
+unpacks them. The tensor beside one owns the memory that it points to.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from torchtopo import _checks
+from torchtopo._bags import joined
+from torchtopo._metric import METRICS, measured_in
+
+# Address of the values, 0 for float32 or 1 for float64, coordinates, place in METRICS.
+Space: TypeAlias = tuple[int, int, int, int]
+# How many, the most points of one, rows of all, and the addresses of lengths or cu_seqlens, or 0.
+Bags: TypeAlias = tuple[int, int, int, int, int]
+
+
+def space_of(points: Tensor, metric: str) -> tuple[Tensor, Space]:
+    """Contiguous values of the dtype in which they are measured, and what the kernels are told."""
+    dtype = points.dtype
+    if measured_in(dtype) != dtype:
+        points = points.detach().float()
+    values = points.contiguous()
+    double = int(dtype == torch.float64)
+    return values, (values.data_ptr(), double, values.shape[-1], METRICS.index(metric))
+
+
+def bags_of(
+    points: Tensor, lengths: Tensor | None = None, cu_seqlens: Tensor | None = None
+) -> tuple[Tensor | None, Bags]:
+    """The int64 sizes or ends of bags, if they have any, and what the kernels are told.
+
+    Their values are checked on the CPU; elsewhere nobody waits for them, and the kernels clamp.
+    """
+    batch, n = points.shape[:-2], points.shape[-2]
+    count = math.prod(batch) if batch else 1
+    if cu_seqlens is not None:
+        if points.is_cpu:
+            _checks.check_cu_seqlens_in_order(cu_seqlens, n)
+        ends, bags = joined(cu_seqlens, n), cu_seqlens.shape[-1] - 1
+        return ends, (count * bags, n - bags + 1, count * n, 0, ends.data_ptr())
+    if lengths is None:
+        return None, (count, n, count * n, 0, 0)
+    if points.is_cpu:
+        _checks.check_lengths_in_range(lengths, n)
+    sizes = lengths.to(torch.int64).contiguous()
+    return sizes, (count, n, count * n, sizes.data_ptr(), 0)
+
+
+def pulls_of(grad: Tensor, values: Tensor, pairs: Tensor) -> Tensor:
+    """The gradient of the lengths of `pairs`, as the kernels read it."""
+    if grad.shape != pairs.shape[:-1]:
+        raise ValueError(f"grad {tuple(grad.shape)} does not fit pairs {tuple(pairs.shape)}")
+    return grad.to(values.dtype).contiguous()

@@ -1,0 +1,164 @@
+"""The operators on CUDA: check shapes, allocate from torch, launch on torch's current stream.
+
+No value of a tensor is read on the host, so nothing waits for the device: the kernels clamp
+`lengths`, `cu_seqlens` and `pairs` themselves. Workspace is torch's memory; it is released when the
+call returns, and torch hands it out again on the same stream only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from torchtopo import _C, _checks
+from torchtopo._bags import renamed
+from torchtopo._operators import generic
+from torchtopo._operators.arguments import bags_of, pulls_of, space_of
+
+_PATHS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
+_path = 0
+
+
+@contextmanager
+def path(name: str) -> Iterator[None]:
+    """Choose how trees are found, for tests and measurements: the edges are the same on each."""
+    global _path
+    before, _path = _path, _PATHS[name]
+    try:
+        yield
+    finally:
+        _path = before
+
+
+def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    _checks.check_points(distances, "precomputed", lengths, "distances")
+    return _trees(distances, "precomputed", lengths, None)
+
+
+def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    _checks.check_points(points, metric, lengths)
+    return _trees(points, metric, lengths, None)
+
+
+def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
+    _checks.check_packed(points, cu_seqlens, metric)
+    edges, weights = _trees(points, metric, None, cu_seqlens)
+    return renamed(edges, points.shape[-2], -1), weights
+
+
+def elder_rule(pairs: Tensor, n: int) -> Tensor:
+    *batch, m, _ = pairs.shape
+    edges = pairs.contiguous()
+    bags = math.prod(batch)
+    dying = edges.new_empty((*batch, m))
+    with torch.cuda.device(edges.device):
+        workspace = _workspace(_C.cuda_elder_rule_workspace(bags, n), edges.device)
+        _C.cuda_elder_rule(
+            _where(edges), edges.data_ptr(), bags, m, n, dying.data_ptr(), workspace.data_ptr()
+        )
+    return dying
+
+
+def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    _checks.check_points(points, metric)
+    _checks.check_pairs(points, pairs)
+    if metric == "precomputed":  # a gather, which torch does on the device
+        return generic.pair_distances(points, pairs, metric)
+    values, space = space_of(points, metric)
+    edges, m = pairs.contiguous(), pairs.shape[-2]
+    lengths = values.new_empty(pairs.shape[:-1])
+    with torch.cuda.device(values.device):
+        _C.cuda_pair_lengths(
+            _where(values), space, bags_of(points)[1], edges.data_ptr(), m, lengths.data_ptr()
+        )
+    return lengths
+
+
+def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    _checks.check_points(points, metric)
+    _checks.check_pairs(points, pairs)
+    values, space = space_of(points, metric)
+    edges, pulls = pairs.contiguous(), pulls_of(grad, values, pairs)
+    bags, m = bags_of(points)[1], pairs.shape[-2]
+    gradient = torch.empty_like(values)
+    with torch.cuda.device(values.device):
+        workspace = _workspace(_C.cuda_pair_pulls_workspace(bags, m), values.device)
+        _C.cuda_pair_pulls(
+            _where(values),
+            space,
+            bags,
+            edges.data_ptr(),
+            m,
+            pulls.data_ptr(),
+            gradient.data_ptr(),
+            workspace.data_ptr(),
+        )
+    return gradient.to(points.dtype)
+
+
+def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
+    _checks.check_points(points, metric, lengths)
+    return _farthest(points, metric, lengths, None, (*points.shape[:-2], 2))
+
+
+def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
+    _checks.check_packed(points, cu_seqlens, metric)
+    shape = (*cu_seqlens.shape[:-1], cu_seqlens.shape[-1] - 1, 2)
+    return renamed(_farthest(points, metric, None, cu_seqlens, shape), points.shape[-2], -1)
+
+
+def _trees(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    values, space = space_of(points, metric)
+    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    m = points.shape[-2] - (1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1)
+    shape = (*points.shape[:-2], m)
+    edges = values.new_empty((*shape, 2), dtype=torch.int64)
+    weights = values.new_empty(shape)
+    if cu_seqlens is not None:  # rows that wrong cu_seqlens give to no bag keep these values
+        edges.fill_(-1)
+        weights.zero_()
+    with torch.cuda.device(values.device):
+        workspace = _workspace(_C.cuda_trees_workspace(space, bags, _path), values.device)
+        _C.cuda_trees(
+            _where(values),
+            space,
+            bags,
+            _path,
+            edges.data_ptr(),
+            weights.data_ptr(),
+            workspace.data_ptr(),
+        )
+    return edges, weights
+
+
+def _farthest(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    shape: tuple[int, ...],
+) -> Tensor:
+    values, space = space_of(points, metric)
+    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    pairs = values.new_empty(shape, dtype=torch.int64)
+    with torch.cuda.device(values.device):
+        workspace = _workspace(_C.cuda_farthest_pairs_workspace(bags), values.device)
+        _C.cuda_farthest_pairs(_where(values), space, bags, pairs.data_ptr(), workspace.data_ptr())
+    return pairs
+
+
+def _workspace(size: int, device: torch.device) -> Tensor:
+    return torch.empty(size, dtype=torch.uint8, device=device)
+
+
+def _where(tensor: Tensor) -> tuple[int, int]:
+    """The device's number, and the stream that torch now uses there."""
+    device = tensor.get_device()
+    stream: int = torch.cuda.current_stream(device).cuda_stream
+    return device, stream

@@ -1,0 +1,168 @@
+"""The operators `torch.ops.torchtopo.*`, a list: what each is called, and who serves it where.
+
+The operators are discrete or plain measurements, so none has a derivative; `_lengths.py` gives one
+to the lengths. Half types are measured in float32, and lengths of half clouds are float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from torchtopo import _C
+from torchtopo._operators import cpu, cuda, fake, generic, measures
+from torchtopo._operators.vmap import batched
+
+Implementation = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator and who serves it: shapes while tracing, the CPU, CUDA, every other device."""
+
+    schema: str
+    fake: Implementation
+    cpu: Implementation
+    generic: Implementation | None = None
+    cuda: Implementation | None = None
+    vmap: Implementation = batched
+
+    @property
+    def name(self) -> str:
+        return self.schema.partition("(")[0]
+
+    def define(self, lib: torch.library.Library) -> Any:
+        """Define the operator in `lib`; returns what calls it."""
+        name = self.name
+        lib.define(self.schema, tags=(torch.Tag.pt2_compliant_tag,))
+        op = getattr(torch.ops.torchtopo, name).default
+        # No derivative: the dispatcher looks straight through the autograd keys.
+        lib.impl(name, torch.library.fallthrough_kernel, "Autograd")
+        lib.impl(name, self.cpu, "CPU")
+        lib.impl(name, self.generic or missing(name), "CompositeExplicitAutograd")
+        if self.cuda is not None and _C.config()["cuda"]:
+            lib.impl(name, self.cuda, "CUDA")
+        torch.library.register_fake(f"torchtopo::{name}", self.fake, lib=lib)
+
+        def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+            return self.vmap(op, info, in_dims, *args)  # type: ignore[no-any-return]
+
+        torch.library.register_vmap(f"torchtopo::{name}", rule, lib=lib)
+        return op
+
+
+def missing(name: str) -> Implementation:
+    """What runs where neither a kernel nor tensor code serves a device: one clear error."""
+
+    def refuse(*args: Any) -> Any:
+        device = args[0].device
+        if device.type == "cuda":
+            raise RuntimeError(
+                "this build of torchtopo has no CUDA kernels; rebuild it where nvcc is installed "
+                "(TORCHTOPO_CUDA=1 pip install . in a checkout) or pass CPU tensors"
+            )
+        raise RuntimeError(
+            f"torchtopo.{name} has kernels for dense CPU and CUDA tensors, not for "
+            f"{args[0].layout} tensors on {device}; pass dense CPU or CUDA tensors"
+        )
+
+    return refuse
+
+
+OPERATORS = (
+    Operator(
+        "minimum_spanning_tree(Tensor distances, Tensor? lengths) -> (Tensor, Tensor)",
+        fake.minimum_spanning_tree,
+        cpu.minimum_spanning_tree,
+        cuda=cuda.minimum_spanning_tree,
+    ),
+    Operator(
+        "vietoris_rips(Tensor points, str metric, Tensor? lengths) -> (Tensor, Tensor)",
+        fake.vietoris_rips,
+        cpu.vietoris_rips,
+        cuda=cuda.vietoris_rips,
+    ),
+    Operator(
+        "vietoris_rips_packed(Tensor points, Tensor cu_seqlens, str metric) -> (Tensor, Tensor)",
+        fake.vietoris_rips_packed,
+        cpu.vietoris_rips_packed,
+        cuda=cuda.vietoris_rips_packed,
+    ),
+    Operator(
+        "elder_rule(Tensor pairs, SymInt n) -> Tensor",
+        fake.elder_rule,
+        cpu.elder_rule,
+        cuda=cuda.elder_rule,
+    ),
+    Operator(
+        "pair_distances(Tensor points, Tensor pairs, str metric) -> Tensor",
+        fake.pair_distances,
+        cpu.pair_distances,
+        generic.pair_distances,
+        cuda.pair_distances,
+    ),
+    Operator(
+        "pair_distances_backward(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
+        fake.pair_distances_backward,
+        cpu.pair_distances_backward,
+        cuda=cuda.pair_distances_backward,
+    ),
+    Operator(
+        "diameter(Tensor points, str metric, Tensor? lengths) -> Tensor",
+        fake.diameter,
+        cpu.diameter,
+        cuda=cuda.diameter,
+    ),
+    Operator(
+        "diameter_packed(Tensor points, Tensor cu_seqlens, str metric) -> Tensor",
+        fake.diameter_packed,
+        cpu.diameter_packed,
+        cuda=cuda.diameter_packed,
+    ),
+    Operator(
+        "signature_edges(Tensor x, Tensor z, Tensor? pairs_x, str metric_x, str metric_z,"
+        " Tensor? lengths, Tensor? cu_seqlens, bool farthest_x, bool farthest_z)"
+        " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+        fake.signature_edges,
+        cpu.signature_edges,
+        generic.signature_edges,
+    ),
+    Operator(
+        "single_linkage(Tensor pairs, Tensor? cu_seqlens) -> Tensor",
+        measures.single_linkage_fake,
+        measures.single_linkage_cpu,
+        measures.single_linkage_generic,
+        vmap=measures.single_linkage_vmap,
+    ),
+    Operator(
+        "tree_exchange(Tensor inner, Tensor outer) -> Tensor",
+        measures.tree_exchange_fake,
+        measures.tree_exchange_cpu,
+        measures.tree_exchange_generic,
+    ),
+    Operator(
+        "matching(Tensor a, Tensor b, float p) -> (Tensor, Tensor)",
+        measures.matching_fake,
+        measures.matching_cpu,
+        measures.matching_generic,
+    ),
+)
+
+_library = torch.library.Library("torchtopo", "DEF")
+_defined = {operator.name: operator.define(_library) for operator in OPERATORS}
+
+minimum_spanning_tree = _defined["minimum_spanning_tree"]
+vietoris_rips = _defined["vietoris_rips"]
+vietoris_rips_packed = _defined["vietoris_rips_packed"]
+elder_rule = _defined["elder_rule"]
+pair_distances = _defined["pair_distances"]
+pair_distances_backward = _defined["pair_distances_backward"]
+diameter = _defined["diameter"]
+diameter_packed = _defined["diameter_packed"]
+signature_edges = _defined["signature_edges"]
+single_linkage = _defined["single_linkage"]
+tree_exchange = _defined["tree_exchange"]
+matching = _defined["matching"]

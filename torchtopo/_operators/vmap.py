@@ -1,0 +1,21 @@
+"""Rules for vmap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+
+def batched(op: Any, info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+    """The rule for vmap: the mapped dimension becomes the first batch dimension."""
+    mapped = zip(args, in_dims, strict=True)
+    out = op(*(leading(value, dim, info.batch_size) for value, dim in mapped))
+    return out, (0,) * len(out) if isinstance(out, tuple) else 0
+
+
+def leading(value: Any, dim: int | None, size: int) -> Any:
+    """A tensor with its mapped dimension first, one of `size` equal copies if it has none."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.expand(size, *value.shape) if dim is None else value.movedim(dim, 0)
