@@ -8,6 +8,7 @@ from torch import Tensor
 from torchtopo._metric import METRICS
 
 FLOATS = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
+_STRIDED = torch.strided
 INTEGERS = frozenset((torch.int32, torch.int64))
 
 
@@ -47,6 +48,14 @@ def check_space(
     points: Tensor, metric: str, name: str = "points", metric_name: str = "metric"
 ) -> None:
     """Check what torch's dispatcher would refuse in its own words; operators check the rest."""
+    if (  # said in one breath, as this is part of every call
+        isinstance(points, Tensor)
+        and points.layout is _STRIDED
+        and not points.is_nested
+        and metric.__class__ is str
+        and metric in METRICS
+    ):
+        return
     check_dense(points, name)
     check_metric(metric, metric_name)
 
@@ -64,7 +73,8 @@ def check_points(
         TypeError: not of a floating dtype.
         ValueError: an unknown metric, a shape that is no cloud, or `lengths` that don't fit it.
     """
-    check_metric(metric, metric_name)
+    if metric not in METRICS:
+        check_metric(metric, metric_name)
     if points.dtype not in FLOATS:
         raise TypeError(
             f"{name} must be float16, bfloat16, float32 or float64, got {points.dtype}; "

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 import torchtopo
-from torchtopo._bags import Metric, check_metric
+from torchtopo._checks import check_metric
+from torchtopo._metric import Metric
 
 try:
     from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin

@@ -29,12 +29,11 @@ def check_cloud(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None, name: str = "z"
 ) -> None:
     """Check a batch of clouds in whichever form it comes; reads no value."""
-    _checks.check_dense(points, name)
+    _checks.check_space(points, metric, name)
+    _checks.check_ragged(lengths, cu_seqlens)
     if cu_seqlens is None:
         _checks.check_points(points, metric, lengths, name)
         return
-    if lengths is not None:
-        raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
     _checks.check_packed(points, cu_seqlens, metric, name)
 
 

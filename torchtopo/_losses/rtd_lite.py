@@ -146,8 +146,8 @@ class RTDLite(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        _checks.check_metric(metric_x)
-        _checks.check_metric(metric_z)
+        _checks.check_metric(metric_x, "metric_x")
+        _checks.check_metric(metric_z, "metric_z")
         _check_quantile(quantile)
         check_reduction(reduction)
         self.metric_x: Metric = metric_x
@@ -199,6 +199,9 @@ class _Spaces:
         validate: bool,
     ) -> None:
         _check_quantile(quantile)
+        _checks.check_space(x, metric_x, "x", "metric_x")
+        _checks.check_space(z, metric_z, "z", "metric_z")
+        _checks.check_ragged(lengths, cu_seqlens)
         _checks.check_spaces(x, z, metric_x, metric_z, None, lengths, cu_seqlens)
         if validate:
             _checks.check_values(x, metric_x, lengths, cu_seqlens, "x")

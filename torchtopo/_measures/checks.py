@@ -40,7 +40,7 @@ def check_thresholds(thresholds: Tensor, diagram: Tensor) -> None:
         raise ValueError(f"thresholds must have the shape (T,), got {tuple(thresholds.shape)}")
     if thresholds.device != diagram.device:
         raise ValueError(f"thresholds are on {thresholds.device}, the diagram on {diagram.device}")
-    if not can_be_read(thresholds):
+    if not _checks.readable(thresholds):
         return
     falls = thresholds[1:] < thresholds[:-1]
     if bool(falls.any()):
@@ -49,15 +49,6 @@ def check_thresholds(thresholds: Tensor, diagram: Tensor) -> None:
             f"thresholds must rise, but number {k + 1} is {float(thresholds[k + 1]):g} after "
             f"{float(thresholds[k]):g}; sort them"
         )
-
-
-def can_be_read(values: Tensor) -> bool:
-    """Whether a value costs nothing to look at: on the CPU, outside transforms and compilation."""
-    return (
-        values.is_cpu
-        and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
-    )
 
 
 def measured(values: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from torchtopo import _checks
+from torchtopo._checks import readable
 from torchtopo._lengths import result_dtype
 from torchtopo._losses.deaths import check_cloud, check_number, measured_deaths
-from torchtopo._measures.checks import can_be_read
 from torchtopo._measures.summaries import total_persistence
 from torchtopo._metric import Metric
 
@@ -131,7 +131,7 @@ def _check_sizes(
         raise ValueError(f"sizes must be at least two different integers from 2, got {sizes!r}")
     smallest = points.shape[-2]
     counts = lengths if cu_seqlens is None else cu_seqlens.diff()
-    if counts is not None and can_be_read(counts) and counts.numel():
+    if counts is not None and readable(counts) and counts.numel():
         smallest = int(counts.min())
     if max(sizes) > smallest:
         raise ValueError(

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from torchtopo import _checks
+from torchtopo._checks import readable
 from torchtopo._filtrations.rips import tree
 from torchtopo._lengths import with_gradient
-from torchtopo._measures.checks import can_be_read
 from torchtopo._metric import Metric
 from torchtopo._operators import registry
 
@@ -124,7 +124,7 @@ def _check_cut(linkage: object, n_clusters: object, distance: object) -> None:
         raise ValueError(f"n_clusters must be an integer from 1 to {n}, got {n_clusters!r}")
     if distance is not None and (not isinstance(distance, int | float) or distance != distance):
         raise ValueError(f"distance must be a number, got {distance!r}")
-    if can_be_read(linkage) and bool((linkage[..., :2] >= 2 * n - 1).any()):
+    if readable(linkage) and bool((linkage[..., :2] >= 2 * n - 1).any()):
         raise ValueError(
             f"linkage {tuple(linkage.shape)} names clusters beyond its {2 * n - 2}; of a packed "
             "batch cut each bag's rows"

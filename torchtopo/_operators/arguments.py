@@ -21,15 +21,19 @@ Space: TypeAlias = tuple[int, int, int, int]
 # How many, the most points of one, rows of all, and the addresses of lengths or cu_seqlens, or 0.
 Bags: TypeAlias = tuple[int, int, int, int, int]
 
+_DTYPES = {torch.float32: 0, torch.float64: 1}
+_METRICS = {metric: place for place, metric in enumerate(METRICS)}
+
 
 def space_of(points: Tensor, metric: str) -> tuple[Tensor, Space]:
     """Contiguous values of the dtype in which they are measured, and what the kernels are told."""
     dtype = points.dtype
-    if measured_in(dtype) != dtype:
-        points = points.detach().float()
+    number = _DTYPES.get(dtype)
+    if number is None:
+        points = points.detach().to(measured_in(dtype))
+        number = _DTYPES[points.dtype]
     values = points.contiguous()
-    double = int(dtype == torch.float64)
-    return values, (values.data_ptr(), double, values.shape[-1], METRICS.index(metric))
+    return values, (values.data_ptr(), number, values.shape[-1], _METRICS[metric])
 
 
 def bags_of(
@@ -39,8 +43,8 @@ def bags_of(
 
     Their values are checked on the CPU; elsewhere nobody waits for them, and the kernels clamp.
     """
-    batch, n = points.shape[:-2], points.shape[-2]
-    count = math.prod(batch) if batch else 1
+    *batch, n, _ = points.shape
+    count = math.prod(batch)
     if cu_seqlens is not None:
         if points.is_cpu:
             _checks.check_cu_seqlens_in_order(cu_seqlens, n)

@@ -144,10 +144,10 @@ def _trees(
 ) -> tuple[Tensor, Tensor]:
     values, space = space_of(points, metric)
     _kept, bags = bags_of(points, lengths, cu_seqlens)
-    m = points.shape[-2] - (1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1)
-    shape = (*points.shape[:-2], m)
-    edges = torch.empty((*shape, 2), dtype=torch.int64)
-    weights = torch.empty(shape, dtype=values.dtype)
+    *batch, n, _ = points.shape
+    m = n - (1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1)
+    edges = torch.empty(*batch, m, 2, dtype=torch.int64)
+    weights = torch.empty(*batch, m, dtype=values.dtype)
     _C.trees(space, bags, edges.data_ptr(), weights.data_ptr(), torch.get_num_threads())
     return edges, weights
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import torchtopo
-from torchtopo._distances import lengths_of
+from torchtopo._lengths import lengths_of
 
 __all__ = ["PersistenceInformation", "SignatureLoss", "VietorisRipsComplex"]
 
