@@ -251,7 +251,7 @@ def test_other_options_in_the_same_folder_are_refused(
 ) -> None:
     assert command(main, arguments(data, out, "--lam", "1.0")) == 2
     said = capsys.readouterr().err
-    assert "--lam 5e-05, not 1.0" in said
+    assert "--lam 0.001, not 1.0" in said
     assert "Traceback" not in said
 
 
