@@ -193,7 +193,7 @@ def signature(
         by, size = abs(divisor.item()), leaf.detach().abs()
         own = slack_of_a_length(cloud, size.tolist(), i)
         (of_divisor,) = slack_of_a_length(cloud, [by if divisor.requires_grad else 0.0], i)
-        off += (torch.tensor(own, dtype=torch.float64) + size * of_divisor / by) / by
+        off += (torch.tensor(own, dtype=torch.float64) + size * (of_divisor / by)) / by
         off += 8 * info.eps * size / by
 
     m = len(kept)
@@ -212,7 +212,7 @@ def signature(
         slack = torch.where(beyond, torch.inf, slack)
         curvature = torch.full_like(kept, 2 / share)
     value = loss.item()
-    slack = slack.item() + out.eps * abs(value) + out.tiny * out.eps
+    slack = slack.item() + (out.eps + 8 * info.eps) * abs(value) + out.tiny * out.eps
     scaled = zip(leaves, divisors, infos, strict=True)
     if any(bool(((v / by).abs() > i.max).any() and (v <= i.max).all()) for v, by, i in scaled):
         slack = math.inf  # what is divided leaves the range of its type
