@@ -22,7 +22,7 @@ else:
     # The arithmetic is contracted to multiply-adds, as it would be by default outside ISO mode;
     # everything else is IEEE, for NaN and infinity are part of the contract. Nobody reads errno.
     FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-g0"]
-    FLAGS += ["-Wall", "-Wextra", "-Wshadow", "-Wno-psabi"]
+    FLAGS += ["-Wall", "-Wextra", "-Wshadow", "-Wno-psabi", "-Werror=switch"]
 
 
 class Build(build_ext):
@@ -48,7 +48,7 @@ setup(
             "torchtopo._C",
             sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/**/*.cpp")),
             depends=[str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h*")]
-            + ["csrc/cpu/isa.inc"],
+            + ["csrc/cpu/each_isa/all.inc"],
             cxx_std=17,
             extra_compile_args=FLAGS + os.environ.get("TORCHTOPO_CXXFLAGS", "").split(),
             extra_link_args=os.environ.get("TORCHTOPO_LDFLAGS", "").split(),

@@ -1,13 +1,13 @@
 // Where a bag is better served without its matrix of distances: all kernels over N and D, one
 // thread, the fastest of several runs. `make -C tests/cpp crossover` builds and runs it; the rule
-// that follows is path_of() in csrc/cpu/bag.hpp.
+// that follows is the table in csrc/cpu/plan.hpp.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <random>
 #include <vector>
 
-#include "cpu/bag.hpp"
+#include "cpu/plan.hpp"
 
 using namespace torchtopo;
 
@@ -32,9 +32,9 @@ double fastest_ms(Call call) {
 int main() {
   std::mt19937 random(0);
   std::normal_distribution<float> normal;
-  const char* chosen[] = {"tiled", "matrix-free", "coarse", "boruvka"};
-  std::printf("%s\n     N    D   tiled ms  matrix-free ms  coarse ms  boruvka ms  chosen\n",
-              instruction_set().name);
+  std::printf("%s\n     N    D", instruction_set().name);
+  for (const Way<float>& way : ways<float>) std::printf(" %12s ms", way.name);
+  std::printf("  chosen\n");
   for (const int n : {256, 1024, 4096, 8192, 16384, 70000})
     for (const int d : {2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 96}) {
       if (n > 16384 && d > 8) continue;
@@ -49,9 +49,12 @@ int main() {
         });
       };
       const Kernels<float>& kernels = instruction_set().for_float;
-      std::printf("%6d %4d %10.4f %15.4f %10.4f %11.4f  %s\n", n, d,
-                  n > 16384 ? 0.0 : time(kernels.prim_tiled), time(kernels.prim_matrix_free),
-                  time(kernels.prim_coarse), d > 16 ? 0.0 : time(kernels.boruvka),
-                  chosen[int(path_of(n, d))]);
+      std::printf("%6d %4d", n, d);
+      for (const Way<float>& way : ways<float>) {
+        const bool hopeless =
+            (way.plan == Plan::tiled && n > 16384) || (way.plan == Plan::boxes && d > 16);
+        std::printf(" %15.4f", hopeless ? 0.0 : time(kernels.*way.kernel));
+      }
+      std::printf("  %s\n", way_of<float>(plan_of(n, d)).name);
     }
 }

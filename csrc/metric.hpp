@@ -2,8 +2,36 @@
 // distances as they are given.
 #pragma once
 
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
 namespace torchtopo {
 
 enum class Metric { euclidean, manhattan, chebyshev, cosine, precomputed };
+
+// A metric as a type, so that code can be chosen by it when it is compiled.
+template <Metric metric>
+using Named = std::integral_constant<Metric, metric>;
+
+// Calls with the metric's type. This is the only switch over metrics: without a default, so that
+// one that is forgotten does not compile (-Werror=switch), and no number is taken for a metric it
+// is not.
+template <class Call>
+auto visit(Metric metric, Call call) {
+  switch (metric) {
+    case Metric::euclidean:
+      return call(Named<Metric::euclidean>());
+    case Metric::manhattan:
+      return call(Named<Metric::manhattan>());
+    case Metric::chebyshev:
+      return call(Named<Metric::chebyshev>());
+    case Metric::cosine:
+      return call(Named<Metric::cosine>());
+    case Metric::precomputed:
+      return call(Named<Metric::precomputed>());
+  }
+  throw std::invalid_argument("no metric has the number " + std::to_string(int(metric)));
+}
 
 }  // namespace torchtopo

@@ -66,6 +66,6 @@ def test_whoever_uses_torchtopo_uses_what_is_public(user: str):
 
 @pytest.mark.parametrize(("room", "stranger"), [("cpu", "cuda/"), ("cuda", "cpu/")])
 def test_cpu_and_cuda_do_not_know_each_other(room: str, stranger: str):
-    for path in (ROOT / "csrc" / room).iterdir():
+    for path in filter(Path.is_file, (ROOT / "csrc" / room).rglob("*")):
         for included in re.findall(r'#include "([^"]+)"', path.read_text(encoding="utf-8")):
             assert stranger not in included, f"{path} includes {included}"

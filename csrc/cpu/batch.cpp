@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "../kruskal.hpp"
-#include "bag.hpp"
+#include "../elder_rule.hpp"
+#include "cloud.hpp"
 #include "pool.hpp"
 
 namespace torchtopo {

@@ -13,30 +13,21 @@
 #include <type_traits>
 #include <utility>
 
-#include "../kruskal.hpp"
+#include "isa.hpp"
+
+#include "../metric.hpp"
+#include "../order.hpp"
+#include "../union_find.hpp"
+#include "cache.hpp"
 #include "kd_order.hpp"
-#include "kernels.hpp"
+#include "scratch.hpp"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && \
     !defined(TORCHTOPO_ONLY_BASELINE)
 #define TORCHTOPO_X86 1
 #endif
 
-namespace torchtopo {
-
-// What a core's own cache may be expected to hold; a larger matrix is worth fetching ahead.
-constexpr std::size_t fast_cache = std::size_t(1) << 20;
-
-// About a page ahead: Prim jumps from row to row, and the hardware needs a while to see a stream.
-inline void prefetch(const void* address) {
-#if defined(__GNUC__)
-  __builtin_prefetch(static_cast<const char*>(address) + 4096);
-#else
-  (void)address;
-#endif
-}
-
-namespace baseline {
+#define ISA baseline
 #if defined(TORCHTOPO_WIDE_BASELINE)  // tests: the widest vectors' logic on any processor
 #define BYTES 64
 #define ROWS 8
@@ -45,8 +36,7 @@ namespace baseline {
 #define ROWS 6
 #endif
 #define COLUMNS 2
-#include "isa.inc"
-}  // namespace baseline
+#include "each_isa/all.inc"
 
 #if TORCHTOPO_X86
 
@@ -56,12 +46,11 @@ namespace baseline {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #endif
-namespace avx2 {
+#define ISA avx2
 #define BYTES 32
 #define ROWS 6
 #define COLUMNS 2
-#include "isa.inc"
-}  // namespace avx2
+#include "each_isa/all.inc"
 #if defined(__clang__)
 #pragma clang attribute pop
 #pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma"))), \
@@ -71,12 +60,11 @@ namespace avx2 {
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,fma,prefer-vector-width=512")
 #endif
-namespace avx512 {
+#define ISA avx512
 #define BYTES 64
 #define ROWS 8
 #define COLUMNS 2
-#include "isa.inc"
-}  // namespace avx512
+#include "each_isa/all.inc"
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -85,6 +73,7 @@ namespace avx512 {
 
 #endif
 
+namespace torchtopo {
 namespace {
 
 const InstructionSet all[] = {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "../kruskal.hpp"
+#include "../union_find.hpp"
 
 namespace torchtopo {
 

@@ -99,7 +99,7 @@ void with_rule(Metric metric, Run run) {
 }
 
 // Exact lengths, measured in double by a whole warp; every lane gets the result. The formulas are
-// those of ../cpu/edge.hpp.
+// those of ../cpu/each_isa/length.hpp.
 template <class Term, class Join>
 __device__ inline double warp_fold(std::int64_t d, Term term, Join join) {
   double folded = 0;

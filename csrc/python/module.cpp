@@ -1,7 +1,7 @@
 // The Python module torchtopo._C: numbers in, nothing of torch. See torchtopo/_C.pyi.
 #include <pybind11/pybind11.h>
 
-#include "../cpu/kernels.hpp"
+#include "../cpu/isa.hpp"
 #include "cpu.hpp"
 #include "measures.hpp"
 

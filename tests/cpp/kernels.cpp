@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "cpu/batch.hpp"
-#include "cpu/kernels.hpp"
-#include "kruskal.hpp"
+#include "cpu/isa.hpp"
+#include "cpu/plan.hpp"
 #include "order.hpp"
+#include "union_find.hpp"
 
 using namespace torchtopo;
 
@@ -115,19 +116,13 @@ void check_points(std::mt19937& random, int n, int d) {
       trees(Space<Real>{points.data(), d, metric}, {1, n, nullptr, nullptr}, pairs.data(),
             weights.data(), 1);
       expect(tree, pairs.data(), weights.data(), n - 1, "points", n, d);
-      // The paths that the size did not choose must find the same tree.
+      // The plans that the size did not choose must find the same tree.
       Scratch scratch;
       std::vector<Edge<Real>> found(static_cast<std::size_t>(n));
       const auto& kernels = instruction_set().template kernels<Real>();
-      const std::pair<const char*, decltype(kernels.boruvka)> paths[] = {
-          {"tiled", kernels.prim_tiled},
-          {"matrix-free", kernels.prim_matrix_free},
-          {"coarse", kernels.prim_coarse},
-          {"boruvka", kernels.boruvka}};
-      for (const auto& [path, find_tree] : paths) {
-        const bool finite_only = find_tree == kernels.boruvka || find_tree == kernels.prim_coarse;
-        if (n < 2 || (special && finite_only)) continue;
-        find_tree(points.data(), n, d, metric, scratch, found.data());
+      for (const Way<Real>& way : ways<Real>) {
+        if (n < 2 || (special && !way.any_coordinates)) continue;
+        (kernels.*way.kernel)(points.data(), n, d, metric, scratch, found.data());
         for (int k = 0; k < n - 1; ++k) {
           const Endpoints ends = found[std::size_t(k)].ends;
           weights[std::size_t(k)] =
@@ -140,7 +135,7 @@ void check_points(std::mt19937& random, int n, int d) {
           pairs[std::size_t(2 * k + 1)] = larger(found[std::size_t(k)].ends);
           weights[std::size_t(k)] = weight_of<Real>(found[std::size_t(k)].weight);
         }
-        expect(tree, pairs.data(), weights.data(), n - 1, path, n, d);
+        expect(tree, pairs.data(), weights.data(), n - 1, way.name, n, d);
       }
     }
   }

@@ -1,5 +1,22 @@
 // One edge at a time, in double: the lengths that are returned for a tree's N-1 edges, and their
 // gradient.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_LENGTH_HPP
+#define TORCHTOPO_EACH_ISA_LENGTH_HPP
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "../../metric.hpp"
+#include "rules.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
 
 constexpr int in_a_vector = W<double>;
 using Doubles = Vec<double, in_a_vector>;
@@ -55,11 +72,6 @@ inline double largest(const Real* x, const Real* y, std::size_t d, Term term) {
               [](Doubles a, Doubles b) { return Chebyshev::join<double, in_a_vector>(a, b); });
 }
 
-template <class Real>
-inline double chebyshev(const Real* x, const Real* y, std::size_t d) {
-  return largest(x, y, d, [](Doubles a, Doubles b) { return a - b; });
-}
-
 // A power of two that brings the largest |term(x_k, y_k)| near 1, so that no digit changes and the
 // square neither overflows nor vanishes; 1 where it is zero, infinite or NaN.
 inline double power_near(double largest) {
@@ -78,11 +90,6 @@ inline double root_of_squares(const Real* x, const Real* y, std::size_t d, Term 
   return scale * std::sqrt(sum(x, y, d, [=](Doubles a, Doubles b) {
            return term(a, b) * by * (term(a, b) * by);
          }));
-}
-
-template <class Real>
-inline double euclidean(const Real* x, const Real* y, std::size_t d) {
-  return root_of_squares(x, y, d, [](Doubles a, Doubles b) { return a - b; });
 }
 
 template <class Real>
@@ -127,28 +134,84 @@ inline double cosine(const Real* x, const Real* y, std::size_t d) {
 }
 
 template <class Real>
+inline double length(Named<Metric::euclidean>, const Real* x, const Real* y, std::size_t d) {
+  return root_of_squares(x, y, d, [](Doubles a, Doubles b) { return a - b; });
+}
+template <class Real>
+inline double length(Named<Metric::manhattan>, const Real* x, const Real* y, std::size_t d) {
+  return sum(x, y, d, [](Doubles a, Doubles b) { return absolute(a - b); });
+}
+template <class Real>
+inline double length(Named<Metric::chebyshev>, const Real* x, const Real* y, std::size_t d) {
+  return largest(x, y, d, [](Doubles a, Doubles b) { return a - b; });
+}
+template <class Real>
+inline double length(Named<Metric::cosine>, const Real* x, const Real* y, std::size_t d) {
+  return cosine(x, y, d);
+}
+template <class Real>
+inline double length(Named<Metric::precomputed>, const Real*, const Real*, std::size_t) {
+  return refused<double>();
+}
+
+template <class Real>
 double length(const Real* x, const Real* y, std::size_t d, Metric metric) {
-  switch (metric) {
-    case Metric::manhattan:
-      return sum(x, y, d, [](Doubles a, Doubles b) { return absolute(a - b); });
-    case Metric::chebyshev:
-      return chebyshev(x, y, d);
-    case Metric::cosine:
-      return cosine(x, y, d);
-    default:
-      return euclidean(x, y, d);
-  }
+  return visit(metric, [=](auto named) { return length(named, x, y, d); });
 }
 
 // Adds step(x_k - y_k) to dx and takes it from dy.
 template <class Real, class Step>
 inline void pull_apart(const Real* x, const Real* y, std::size_t d, Real* dx, Real* dy, Step step) {
+#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC ivdep  // dx is dy only where x is y, whose length is 0 or NaN
+#endif
   for (std::size_t k = 0; k < d; ++k) {
     const Real by = Real(step(double(x[k]) - double(y[k])));
     dx[k] += by;
     dy[k] -= by;
   }
+}
+
+inline double sign_of(double t) { return t > 0 ? 1.0 : t < 0 ? -1.0 : t; }
+
+// The gradient of pull * size, where size, the length of (x, y), is not zero, infinite or NaN.
+template <class Real>
+inline void pull_ends(Named<Metric::euclidean>, const Real* x, const Real* y, std::size_t d,
+                      double size, double pull, Real* dx, Real* dy) {
+  // The reciprocal of a length at either end of the range is not in it; a power of two moves the
+  // length and the differences alike.
+  const double lift = size < 1e-290 ? 0x1p600 : size > 1e290 ? 0x1p-600 : 1.0;
+  const double scale = pull / (size * lift);
+  pull_apart(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
+}
+template <class Real>
+inline void pull_ends(Named<Metric::manhattan>, const Real* x, const Real* y, std::size_t d, double,
+                      double pull, Real* dx, Real* dy) {
+  pull_apart(x, y, d, dx, dy, [=](double t) { return pull * sign_of(t); });
+}
+template <class Real>
+inline void pull_ends(Named<Metric::chebyshev>, const Real* x, const Real* y, std::size_t d,
+                      double size, double pull, Real* dx, Real* dy) {
+  int largest = 0;  // the coordinates that attain the maximum share the pull
+  for (std::size_t k = 0; k < d; ++k) largest += std::fabs(double(x[k]) - double(y[k])) == size;
+  pull_apart(x, y, d, dx, dy,
+             [=](double t) { return std::fabs(t) < size ? 0.0 : pull / largest * sign_of(t); });
+}
+template <class Real>
+inline void pull_ends(Named<Metric::cosine>, const Real* x, const Real* y, std::size_t d,
+                      double size, double pull, Real* dx, Real* dy) {
+  const Direction of_x = direction(x, d), of_y = direction(y, d);
+  if (of_x.norm == 0 || of_y.norm == 0) return;
+  for (std::size_t k = 0; k < d; ++k) {
+    const double a = of_x(double(x[k])), b = of_y(double(y[k]));
+    dx[k] += Real(pull * of_x((a - b) - size * a));
+    dy[k] += Real(pull * of_y((b - a) - size * b));
+  }
+}
+template <class Real>
+inline void pull_ends(Named<Metric::precomputed>, const Real*, const Real*, std::size_t, double,
+                      double, Real*, Real*) {
+  refused<void>();
 }
 
 // Adds to dx and dy the gradient of pull * length(x, y): an edge pulls its two ends along the
@@ -157,33 +220,14 @@ inline void pull_apart(const Real* x, const Real* y, std::size_t d, Real* dx, Re
 template <class Real>
 void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, double pull, Real* dx,
                Real* dy) {
-  const double size = length(x, y, d, metric);
-  if (Real(size) == std::numeric_limits<Real>::infinity()) return;
-  if (size != size) return pull_apart(x, y, d, dx, dy, [=](double) { return size; });
-  if (metric == Metric::cosine) {
-    const Direction of_x = direction(x, d), of_y = direction(y, d);
-    if (of_x.norm == 0 || of_y.norm == 0) return;
-    for (std::size_t k = 0; k < d; ++k) {
-      const double a = of_x(double(x[k])), b = of_y(double(y[k]));
-      dx[k] += Real(pull * of_x((a - b) - size * a));
-      dy[k] += Real(pull * of_y((b - a) - size * b));
-    }
-    return;
-  }
-  if (size == 0) return;
-  const auto sign = [](double t) { return t > 0 ? 1.0 : t < 0 ? -1.0 : t; };
-  if (metric == Metric::manhattan) {
-    pull_apart(x, y, d, dx, dy, [=](double t) { return pull * sign(t); });
-  } else if (metric == Metric::chebyshev) {
-    int largest = 0;  // the coordinates that attain the maximum share the pull
-    for (std::size_t k = 0; k < d; ++k) largest += std::fabs(double(x[k]) - double(y[k])) == size;
-    pull_apart(x, y, d, dx, dy,
-               [=](double t) { return std::fabs(t) < size ? 0.0 : pull / largest * sign(t); });
-  } else {
-    // The reciprocal of a length at either end of the range is not in it; a power of two moves the
-    // length and the differences alike.
-    const double lift = size < 1e-290 ? 0x1p600 : size > 1e290 ? 0x1p-600 : 1.0;
-    const double scale = pull / (size * lift);
-    pull_apart(x, y, d, dx, dy, [=](double t) { return scale * (t * lift); });
-  }
+  visit(metric, [=](auto named) {
+    const double size = length(named, x, y, d);
+    if (size == 0 || Real(size) == std::numeric_limits<Real>::infinity()) return;
+    if (size != size) return pull_apart(x, y, d, dx, dy, [=](double) { return size; });
+    pull_ends(named, x, y, d, size, pull, dx, dy);
+  });
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

@@ -1,5 +1,23 @@
 // The two halves of a square matrix, tile by tile: is one the mirror image of the other, and if
 // not, make it so. Prim reads whole rows; the contract knows only the entries i < j.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_MIRROR_HPP
+#define TORCHTOPO_EACH_ISA_MIRROR_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "../../order.hpp"
+#include "../cache.hpp"
+#include "../scratch.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
 
 template <class Real>
 struct Tile {
@@ -52,7 +70,10 @@ struct Comparison {
   static constexpr int T = Tile<Real>::T;
   using Unsigned = std::make_unsigned_t<Key<Real>>;
   using Row = Vec<Unsigned, T>;
-  Row differs = broadcast<Unsigned, T>(0), largest = differs;
+  Row differs, largest;
+
+  // Written out: Clang compiles an implicit one for the baseline, which has no such vectors.
+  Comparison() : differs(broadcast<Unsigned, T>(0)), largest(differs) {}
 
   // lower and upper are corners of the tiles (i, j) and (j, i).
   void meet(const Real* lower, std::size_t stride, const Real* upper, std::size_t upper_stride,
@@ -163,3 +184,7 @@ bool copy_symmetric(const Real* matrix, std::size_t matrix_stride, int n, Real* 
   mirror(keys, stride, n);
   return true;
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

@@ -23,21 +23,23 @@ struct Farthest {
   }
 };
 
-// Trees come as N-1 edges in no particular order.
+// Finds the tree of points: N-1 edges in no particular order. Where the metric is Euclidean, their
+// weights are squared lengths; where it is the cosine, points must be unit vectors, and they are
+// too.
+template <class Real>
+using FindTree = void (*)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
+
 template <class Real>
 struct Kernels {
   // Of a distance matrix. False, and no tree, if an entry i < j is negative.
-  bool (*prim)(const Real* distances, std::size_t stride, int n, Scratch&, Edge<Real>* tree);
-  // Of points, by the matrix of their distances; Euclidean lengths are left squared.
-  void (*prim_tiled)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
-  // The same without the matrix.
-  void (*prim_matrix_free)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
-  // The same, spared most of the distances by a coarse copy; coordinates must be finite.
-  void (*prim_coarse)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
-  // By boxes around neighbours, for few dimensions; coordinates must be finite.
-  void (*boruvka)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
+  bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, Scratch&,
+                         Edge<Real>* tree);
+  // Of points: by the matrix of their distances; without it, row by row; so, but spared most of the
+  // distances by a coarse copy; by boxes around neighbours. The last two ask for finite
+  // coordinates.
+  FindTree<Real> prim_tiled, prim_matrix_free, prim_coarse, boruvka;
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&);
-  // Both at once, for little more than the tree: they need the same distances.
+  // Tree and farthest pair at once, for little more than the tree: they need the same distances.
   Farthest<Real> (*prim_tiled_and_farthest)(const Real* points, int n, int d, Metric, Scratch&,
                                             Edge<Real>* tree);
   // Of one edge or point, in double.

@@ -1,5 +1,19 @@
 // W edges at a time, compared by the strict total order (weight, i, j). Weights here are keys that
 // are not negative: lengths, or entries of a matrix that was checked for it.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_LANES_HPP
+#define TORCHTOPO_EACH_ISA_LANES_HPP
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "../../order.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
 
 template <class Real, int W, bool small>
 struct EdgeLanes;
@@ -168,3 +182,7 @@ inline EdgeLanes<Real, W, false> minimum(EdgeLanes<Real, W, false> a, EdgeLanes<
   const auto there = broadcast<std::int64_t, W>(-1) < a.weight;
   return {select(less & there, a.weight, b.weight), select(less & there, a.ends, b.ends)};
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

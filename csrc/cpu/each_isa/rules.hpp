@@ -1,5 +1,21 @@
 // How one coordinate's difference enters a distance. Euclidean lengths stay squared in the kernels:
 // squaring keeps their order, and the few that are returned are measured again, in double.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_RULES_HPP
+#define TORCHTOPO_EACH_ISA_RULES_HPP
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+
+#include "../../metric.hpp"
+#include "../../order.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
 
 template <class V, class Bits>
 inline V magnitude(V x, Bits sign_cleared) {
@@ -7,7 +23,7 @@ inline V magnitude(V x, Bits sign_cleared) {
 }
 
 // join adds up two partial distances, add_places those of coarse coordinates; length is what a
-// whole sum stands for.
+// whole sum stands for, and sum its inverse.
 struct Sum {
   template <class Real, int W>
   static Vec<Real, W> join(Vec<Real, W> a, Vec<Real, W> b) {
@@ -79,6 +95,29 @@ struct Chebyshev : Plain {
   static double add(double largest, double difference) { return std::max(largest, difference); }
 };
 
+// The rule by which the kernels measure a metric: the cosine between unit vectors, where it is half
+// the square of their distance. Distances that are given are measured by none.
+inline Euclidean rule_of(Named<Metric::euclidean>) { return {}; }
+inline Manhattan rule_of(Named<Metric::manhattan>) { return {}; }
+inline Chebyshev rule_of(Named<Metric::chebyshev>) { return {}; }
+inline Euclidean rule_of(Named<Metric::cosine>) { return {}; }
+
+template <class Result>
+[[noreturn]] inline Result refused() {
+  throw std::invalid_argument("distances that are given are looked up, not measured");
+}
+
+// Calls with the rule of a metric of points.
+template <class Call>
+inline auto with_rule(Metric metric, Call call) {
+  return visit(metric, [&](auto named) {
+    if constexpr (named == Metric::precomputed)
+      return refused<decltype(call(Euclidean()))>();
+    else
+      return call(rule_of(named));
+  });
+}
+
 // The key of a length (see order.hpp): it has no sign, and all NaN are one.
 template <class Real, int W>
 inline Vec<Key<Real>, W> length_keys(Vec<Real, W> lengths) {
@@ -86,3 +125,7 @@ inline Vec<Key<Real>, W> length_keys(Vec<Real, W> lengths) {
   return minimum(bits<Vec<Key<Real>, W>>(lengths) & sign_cleared,
                  broadcast<Key<Real>, W>(Order<Real>::not_a_number));
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

@@ -1,6 +1,22 @@
 // A cloud in leaves of neighbours, W leaves to a node, W of these to a node above, up to one root;
 // with the boxes around them all, so that one vector operation a coordinate tells how near all
 // children of a node can be. Coordinates must be finite.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_BOX_TREE_HPP
+#define TORCHTOPO_EACH_ISA_BOX_TREE_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+
+#include "../../order.hpp"
+#include "../kd_order.hpp"
+#include "../scratch.hpp"
+#include "rules.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
 
 template <class Real>
 struct BoxTree {
@@ -50,31 +66,31 @@ struct BoxTree {
   // Lower bounds of the keys of the lengths from the points of a leaf to those of a node's
   // children. They hold in floating point: two boxes are at most as far apart in a coordinate as
   // any two points in them, rounding keeps this order, and the same operations sum both.
-  template <class Metric>
+  template <class Rule>
   Keys from_leaf(Index leaf, const Level& level, Index node) const {
     const Box* theirs = level.boxes + node * d;
-    return sum_of_apart<Metric>(leaf, [=](Index k, Lengths low, Lengths high) {
+    return sum_of_apart<Rule>(leaf, [=](Index k, Lengths low, Lengths high) {
       return apart(theirs[k].low - high, low - theirs[k].high);
     });
   }
 
   // The same from each point of a vector to those of a leaf.
-  template <class Metric>
+  template <class Rule>
   Keys to_leaf(Index leaf, Index vector) const {
     const Lengths* x = coordinates + vector * d;
-    return sum_of_apart<Metric>(
+    return sum_of_apart<Rule>(
         leaf, [=](Index k, Lengths low, Lengths high) { return apart(low - x[k], x[k] - high); });
   }
 
   // The keys of the lengths from a slot's point to those of a vector.
-  template <class Metric>
+  template <class Rule>
   Keys lengths(int slot, Index vector) const {
     const Lengths* from = coordinates + Index(slot / lanes) * d;
     const Lengths* to = coordinates + vector * d;
     Lengths sum = {};
     for (Index k = 0; k < d; ++k)
-      sum = Metric::template add<Real, lanes>(
-          sum, to[k] - broadcast<Real, lanes>(from[k][slot % lanes]));
+      sum = Rule::template add<Real, lanes>(sum,
+                                            to[k] - broadcast<Real, lanes>(from[k][slot % lanes]));
     return length_keys<Real, lanes>(sum);
   }
 
@@ -83,14 +99,14 @@ struct BoxTree {
     return maximum(maximum(Lengths{}, below), above);
   }
 
-  template <class Metric, class Apart>
+  template <class Rule, class Apart>
   Keys sum_of_apart(Index leaf, Apart apart_in) const {
     const Box* box = levels[0].boxes + leaf / lanes * d;
     Lengths sum = {};
     for (Index k = 0; k < d; ++k) {
       const auto low = broadcast<Real, lanes>(box[k].low[leaf % lanes]);
       const auto high = broadcast<Real, lanes>(box[k].high[leaf % lanes]);
-      sum = Metric::template add<Real, lanes>(sum, apart_in(k, low, high));
+      sum = Rule::template add<Real, lanes>(sum, apart_in(k, low, high));
     }
     return length_keys<Real, lanes>(sum);
   }
@@ -126,3 +142,7 @@ struct BoxTree {
     if (begin < end) level.first[child] = *std::min_element(names + begin, names + end);
   }
 };
+
+}  // namespace torchtopo::ISA
+
+#endif

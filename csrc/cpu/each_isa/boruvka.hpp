@@ -1,8 +1,27 @@
 // Boruvka's algorithm over a tree of boxes: every component finds the smallest edge that leaves it,
 // these edges join components, and so on until there is one. The order of edges is strict, so the
 // tree is Kruskal's. O(N D) memory; in few dimensions the time is nearly that of sorting.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_BORUVKA_HPP
+#define TORCHTOPO_EACH_ISA_BORUVKA_HPP
 
-template <class Metric, class Real>
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "../../order.hpp"
+#include "../../union_find.hpp"
+#include "../scratch.hpp"
+#include "box_tree.hpp"
+#include "rules.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
+
+template <class Rule, class Real>
 class Boruvka {
   using Tree = BoxTree<Real>;
   using Index = std::size_t;
@@ -122,7 +141,7 @@ class Boruvka {
     const Index begin = node * lanes;
     const std::uint32_t first = std::uint32_t(tree_.levels[0].first[asking.leaf]);
     Key<Real> nearest[lanes];
-    store(nearest, tree_.template from_leaf<Metric>(asking.leaf, at, node));
+    store(nearest, tree_.template from_leaf<Rule>(asking.leaf, at, node));
     std::uint32_t near = 0;
     for (int c = 0; c < lanes; ++c) {
       const int only = only_[level][begin + Index(c)];
@@ -143,7 +162,7 @@ class Boruvka {
     std::uint32_t near = 0;
     for (int t = 0; t < vectors; ++t) {
       Key<Real> nearest[lanes];
-      store(nearest, tree_.template to_leaf<Metric>(leaf, asking.leaf * vectors + Index(t)));
+      store(nearest, tree_.template to_leaf<Rule>(leaf, asking.leaf * vectors + Index(t)));
       for (int c = 0; c < lanes; ++c)
         near |= std::uint32_t(nearest[c] <= asking.limit[t * lanes + c]) << (t * lanes + c);
     }
@@ -164,7 +183,7 @@ class Boruvka {
     for (Index t = 0; t < Index(vectors); ++t) {
       const Index at = leaf * vectors + t;
       const auto theirs = convert<Key<Real>, lanes>(load<int, lanes>(component_ + at * lanes));
-      lengths[t] = select(theirs == mine, none, tree_.template lengths<Metric>(s, at));
+      lengths[t] = select(theirs == mine, none, tree_.template lengths<Rule>(s, at));
       least = minimum(lengths[t], least);
     }
     const Key<Real> shortest = smallest(least);
@@ -196,7 +215,11 @@ class Boruvka {
   int* only_[32];   // [level][child], the component in which all of it lies, or mixed
 };
 
-template <class Metric, class Real>
+template <class Rule, class Real>
 void boruvka(const Real* points, int n, int d, Scratch& scratch, Edge<Real>* tree) {
-  Boruvka<Metric, Real>(points, n, d, scratch).run(tree);
+  Boruvka<Rule, Real>(points, n, d, scratch).run(tree);
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

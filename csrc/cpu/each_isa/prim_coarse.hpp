@@ -6,8 +6,28 @@
 // its place c, then |x - y| >= |c(x) - c(y)| - 2r, and only what may come nearer to the tree is
 // measured. A vertex that joins the tree leaves its slot empty; now and then the others move up.
 // Neighbours in space are neighbours in memory, so that what is measured lies together.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_PRIM_COARSE_HPP
+#define TORCHTOPO_EACH_ISA_PRIM_COARSE_HPP
 
-template <class Lanes, class Metric, class Real>
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "../../order.hpp"
+#include "../kd_order.hpp"
+#include "../scratch.hpp"
+#include "lanes.hpp"
+#include "rules.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
+
+template <class Lanes, class Rule, class Real>
 class PrimCoarse {
   static constexpr int W = Lanes::width;
   static constexpr int L = BYTES / 2;               // coarse distances in a vector,
@@ -95,9 +115,9 @@ class PrimCoarse {
         coordinate(s, k) = points_[Index(vertex) * d_ + k];
         const double x = (coordinate(s, k) - low[k]) / step_, nearest = std::floor(x + 0.5);
         place(s, k) = std::uint8_t(nearest);
-        off = Metric::add(off, std::fabs(x - nearest));
+        off = Rule::add(off, std::fabs(x - nearest));
       }
-      r = std::max(r, Metric::length(off));
+      r = std::max(r, Rule::length(off));
       vertices_[s / W][s % W] = Vertex(vertex);
       if (s % W == 0) frontier_[s / W] = Lanes::absent();
       limits_[s] = no_limit;
@@ -122,7 +142,7 @@ class PrimCoarse {
       const std::uint8_t* x = places_ + b * d_ * B;
       for (Index k = 0; k < d_; ++k, x += B)
         for (int j = 0; j < strips; ++j)
-          sum[j] = Metric::template add_places<L>(
+          sum[j] = Rule::template add_places<L>(
               sum[j], widen<std::uint16_t, L>(x + j * L) - newest_places_[k]);
       Mask far[strips];
       for (int j = 0; j < strips; ++j) {
@@ -149,7 +169,7 @@ class PrimCoarse {
     Lengths sum[vectors] = {};
     for (Index k = 0; k < d_; ++k)
       for (int t = 0; t < vectors; ++t)
-        sum[t] = Metric::template add<Real, W>(
+        sum[t] = Rule::template add<Real, W>(
             sum[t], load<Real, W>(x + (Index(t) * d_ + k) * W) - broadcast<Real, W>(point[k]));
     Real weights[L];
     for (int t = 0; t < vectors; ++t) {
@@ -160,7 +180,7 @@ class PrimCoarse {
     }
     std::int16_t* limits = limits_ + strip * L;
     for (int c = 0; c < L; ++c) {
-      const Real most = Metric::sum(Metric::length(weights[c]) * per_step_ + twice_r_) + 1;
+      const Real most = Rule::sum(Rule::length(weights[c]) * per_step_ + twice_r_) + 1;
       const int limit = most < 65534 ? int(most) : 65534;  // also where the weight is NaN
       limits[c] = std::min(limits[c], std::int16_t(limit - 32767));
     }
@@ -220,9 +240,13 @@ class PrimCoarse {
 };
 
 // False, and no tree, if the cloud is too large or too small for its squares.
-template <class Lanes, class Metric, class Real>
+template <class Lanes, class Rule, class Real>
 bool prim_coarse(const Real* points, int n, int d, Scratch& scratch, Edge<Real>* tree) {
-  PrimCoarse<Lanes, Metric, Real> prim(points, n, d, scratch);
+  PrimCoarse<Lanes, Rule, Real> prim(points, n, d, scratch);
   if (prim.usable()) prim.run(tree);
   return prim.usable();
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

@@ -5,6 +5,22 @@
 // smallest edge of the whole frontier is the next of the tree. Both minima are those of the strict
 // order, so the tree is Kruskal's. What a row holds on the diagonal, for vertices of the tree and
 // past column n is offered to lanes that are gone, and may be anything.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_PRIM_HPP
+#define TORCHTOPO_EACH_ISA_PRIM_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+
+#include "../../order.hpp"
+#include "../cache.hpp"
+#include "../scratch.hpp"
+#include "lanes.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
 
 template <class Lanes, class Real>
 void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
@@ -59,3 +75,7 @@ void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     newest = i ^ ((i ^ j) & -int(in_tree[i]));
   }
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

@@ -4,8 +4,26 @@
 // (x - y)^2 costs a subtraction where a matrix product would not, but the subtraction runs beside
 // the multiply-add on a port of its own, half the matrix suffices, and nothing cancels: |x|^2 +
 // |y|^2 - 2xy loses every digit for a cloud far from the origin.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_TILES_HPP
+#define TORCHTOPO_EACH_ISA_TILES_HPP
 
-template <class Metric, class Real, int W, int R, int V>
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "../../order.hpp"
+#include "../cache.hpp"
+#include "../isa.hpp"
+#include "../scratch.hpp"
+#include "mirror.hpp"
+#include "rules.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
+
+template <class Rule, class Real, int W, int R, int V>
 inline void add_tile(const Real* const (&rows)[R], const Real* panel, int depth,
                      Vec<Real, W> (&sum)[R][V]) {
   for (int k = 0; k < depth; ++k) {
@@ -15,8 +33,7 @@ inline void add_tile(const Real* const (&rows)[R], const Real* panel, int depth,
     for (int r = 0; r < R; ++r) {
       const auto x = broadcast<Real, W>(rows[r][k]);
 #pragma GCC unroll 4
-      for (int c = 0; c < V; ++c)
-        sum[r][c] = Metric::template add<Real, W>(sum[r][c], x - column[c]);
+      for (int c = 0; c < V; ++c) sum[r][c] = Rule::template add<Real, W>(sum[r][c], x - column[c]);
     }
   }
 }
@@ -54,7 +71,7 @@ inline void pack_panel(const Real* points, int n, int d, int left, int from, Rea
 
 // The block from coordinate `from` on of the distances of points i, top <= i < bottom, and
 // left + c, c < V * W, is joined to out[i * stride + c]; after the last block out holds keys.
-template <class Metric, class Real, int W, int R, int V>
+template <class Rule, class Real, int W, int R, int V>
 inline void distance_block(const Real* points, int n, int d, int top, int bottom, const Real* panel,
                            int from, Real* out, std::size_t stride) {
   const int to = from + deep < d ? from + deep : d;
@@ -62,12 +79,12 @@ inline void distance_block(const Real* points, int n, int d, int top, int bottom
     const Real* x[R];
     for (int r = 0; r < R; ++r) x[r] = row_of(points, n, d, i + r) + from;
     Vec<Real, W> sum[R][V] = {};
-    add_tile<Metric, Real, W, R, V>(x, panel, to - from, sum);
+    add_tile<Rule, Real, W, R, V>(x, panel, to - from, sum);
     for (int r = 0; r < R && i + r < bottom; ++r) {
       Real* row = out + std::size_t(i + r) * stride;
       for (int c = 0; c < V; ++c) {
         Vec<Real, W> total = sum[r][c];
-        if (from > 0) total = Metric::template join<Real, W>(load<Real, W>(row + c * W), total);
+        if (from > 0) total = Rule::template join<Real, W>(load<Real, W>(row + c * W), total);
         if (to == d) total = bits<Vec<Real, W>>(length_keys<Real, W>(total));
         store(row + c * W, total);
       }
@@ -77,7 +94,7 @@ inline void distance_block(const Real* points, int n, int d, int top, int bottom
 
 // The whole matrix of keys: rows[i * stride + j] for i <= j and more. As many points as fit a
 // core's cache with a block of their depth meet all panels before the next points do.
-template <class Metric, class Real, int W, int R, int V>
+template <class Rule, class Real, int W, int R, int V>
 void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Real* rows,
                     std::size_t stride) {
   constexpr int C = V * W, together = int(fast_cache / 8) / (deep * int(sizeof(Real))) / R * R;
@@ -91,8 +108,8 @@ void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Real* ro
         Real* panel = block + std::size_t(left) * std::size_t(depth);
         if (top == 0) pack_panel<C>(points, n, d, left, from, panel);
         const int bottom = std::min({top + together, left + C, n});
-        distance_block<Metric, Real, W, R, V>(points, n, d, top, bottom, panel, from, rows + left,
-                                              stride);
+        distance_block<Rule, Real, W, R, V>(points, n, d, top, bottom, panel, from, rows + left,
+                                            stride);
       }
     }
 }
@@ -122,7 +139,7 @@ Farthest<Real> farthest_of_keys(const Real* rows, std::size_t stride, int n) {
 }
 
 // The largest distance below infinity, the first in the order (i, j) of its equals; NaN before all.
-template <class Metric, class Real, int W, int R, int V>
+template <class Rule, class Real, int W, int R, int V>
 Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch) {
   constexpr int C = V * W;
   Real* panel = scratch.take<Real>(std::size_t(deep) * C);
@@ -132,10 +149,14 @@ Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch) {
     const int bottom = left + C < n ? left + C : n;
     for (int from = 0; from < d; from += deep) {
       pack_panel<C>(points, n, d, left, from, panel);
-      distance_block<Metric, Real, W, R, V>(points, n, d, 0, bottom, panel, from, strip,
-                                            std::size_t(C));
+      distance_block<Rule, Real, W, R, V>(points, n, d, 0, bottom, panel, from, strip,
+                                          std::size_t(C));
     }
     for (int i = 0; i < bottom; ++i) offer_keys<C>(strip + std::size_t(i) * C, i, left, n, best);
   }
   return best;
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

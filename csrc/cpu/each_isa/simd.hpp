@@ -1,7 +1,16 @@
 // Vectors of W lanes, as GCC and Clang spell them; plain arrays for other compilers.
 //
-// Included once per instruction set, inside that set's namespace, so that no function compiled for
-// AVX-512 can be picked by the linker for a processor without it.
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_SIMD_HPP
+#define TORCHTOPO_EACH_ISA_SIMD_HPP
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "width.hpp"
+
+namespace torchtopo::ISA {
 
 #if defined(__GNUC__) && !defined(TORCHTOPO_PLAIN_VECTORS)
 
@@ -190,3 +199,7 @@ inline int trailing_zeros(std::uint32_t word) {
   return zeros;
 #endif
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

@@ -3,6 +3,20 @@
 //
 // Vertices outside the tree live in slots, W to a block, coordinate by coordinate. When one of them
 // joins the tree, the last slot moves into its place, so that a step works on what remains only.
+//
+// Compiled once for each instruction set (see all.inc).
+#ifndef TORCHTOPO_EACH_ISA_PRIM_MATRIX_FREE_HPP
+#define TORCHTOPO_EACH_ISA_PRIM_MATRIX_FREE_HPP
+
+#include <cstddef>
+
+#include "../../order.hpp"
+#include "../scratch.hpp"
+#include "lanes.hpp"
+#include "rules.hpp"
+#include "simd.hpp"
+
+namespace torchtopo::ISA {
 
 template <class Lanes, class Real>
 struct Remaining {
@@ -58,7 +72,7 @@ struct Remaining {
   }
 };
 
-template <class Lanes, class Metric, class Real>
+template <class Lanes, class Rule, class Real>
 void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<Real>* tree) {
   constexpr int W = Lanes::width, together = 4;
   using Lengths = Vec<Real, W>;
@@ -87,7 +101,7 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
         const auto p = broadcast<Real, W>(point[k]);
         for (int t = 0; t < together; ++t) {
           const auto q = load<Real, W>(x + (std::size_t(t) * std::size_t(d) + std::size_t(k)) * W);
-          sum[t] = Metric::template add<Real, W>(sum[t], q - p);
+          sum[t] = Rule::template add<Real, W>(sum[t], q - p);
         }
       }
       for (int t = 0; t < together; ++t) meet(block + t, sum[t]);
@@ -96,7 +110,7 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
       const Real* x = remaining.coordinates + std::size_t(block) * std::size_t(d) * W;
       Lengths sum = {};
       for (int k = 0; k < d; ++k)
-        sum = Metric::template add<Real, W>(
+        sum = Rule::template add<Real, W>(
             sum, load<Real, W>(x + std::size_t(k) * W) - broadcast<Real, W>(point[k]));
       meet(block, sum);
     }
@@ -105,3 +119,7 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
     if (remaining.slot_of[newest] < 0) newest = int(larger(tree[step].ends));
   }
 }
+
+}  // namespace torchtopo::ISA
+
+#endif

@@ -1,0 +1,24 @@
+// What an instruction set is to the kernels: ISA, its name and the namespace in which they are
+// compiled for it; BYTES, the size of its vectors; ROWS x COLUMNS (vectors), the register tile that
+// its registers can hold.
+//
+// Compiled once for each instruction set (see all.inc). A header that is opened alone, as by an
+// editor, sees the baseline.
+#ifndef TORCHTOPO_EACH_ISA_WIDTH_HPP
+#define TORCHTOPO_EACH_ISA_WIDTH_HPP
+
+#ifndef ISA
+#define ISA baseline
+#define BYTES 16
+#define ROWS 6
+#define COLUMNS 2
+#endif
+
+namespace torchtopo::ISA {
+
+template <class Real>
+constexpr int W = BYTES / int(sizeof(Real));
+
+}  // namespace torchtopo::ISA
+
+#endif
