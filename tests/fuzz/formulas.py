@@ -205,14 +205,20 @@ def signature(
         curvature = 1 / torch.stack([p.detach().norm() for p in parts])[(~half).long()]
     else:
         share = 2 if convention == "paper" else n
-        beyond = kept.square().sum() > info.max  # the sum leaves the range, be the share as it may
         loss = difference.square().sum() / share
         slack = (2 * kept.abs() * off + off.square()).sum() / share
         slack = slack + (m + 8) * info.eps * loss.item() + m * info.tiny
-        slack = torch.where(beyond, torch.inf, slack)
         curvature = torch.full_like(kept, 2 / share)
     value = loss.item()
     slack = slack.item() + (out.eps + 8 * info.eps) * abs(value) + out.tiny * out.eps
+    if kept.square().sum() > info.max:
+        slack = math.inf  # what is divided, or what a root is taken of, leaves the range
+    for cloud, distances, i, used in zip(clouds, every, infos, by_maximum, strict=True):
+        finite = distances[distances.isfinite()]
+        if used and cloud.metric == "cosine" and len(finite):
+            (rounding,) = slack_of_a_length(cloud, [finite.max().item()], i)
+            if finite.max() < 1e3 * rounding:
+                slack = math.inf  # vectors so nearly parallel that their maximum is rounding
     scaled = zip(leaves, divisors, infos, strict=True)
     if any(bool(((v / by).abs() > i.max).any() and (v <= i.max).all()) for v, by, i in scaled):
         slack = math.inf  # what is divided leaves the range of its type
