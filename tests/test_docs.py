@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
 import torchtopo
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in vars(torchtopo) if not n.startswith("_") and n != "nn"]
-)
+PUBLIC = [
+    name
+    for name, value in vars(torchtopo).items()
+    if not name.startswith("_") and not isinstance(value, ModuleType)
+]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_function_has_an_example_and_opens_with_one_sentence(name):
     public = getattr(torchtopo, name)
     first, *rest = (public.__doc__ or "").split("\n\n")
