@@ -8,7 +8,6 @@ import pytest
 
 import torchtopo
 
-
 PUBLIC = [
     name
     for name, value in vars(torchtopo).items()
