@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 # setuptools warns whoever installs a checkout editable that folders here shadow packages: they do.
 INSTALL = PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install -q
 
-.PHONY: run test check sanitize clang arm install-test docs bench clean
+.PHONY: run test check sanitize clang arm install-test readme-test docs bench clean
 
 run: $(VENV)/run-installed
 	$(BIN)/python -m mil_rbc.run --preset $(PRESET) --jobs 2 --out $(OUT)
@@ -39,7 +39,11 @@ arm:
 
 # Wheels in new environments: built with isolation, tried under two releases of torch.
 install-test: $(VENV)/test-installed
-	$(PYTEST) -m install
+	$(PYTEST) -m "install and not readme"
+
+# The README's commands as they stand there, each block in an environment of its own; a quarter hour.
+readme-test: $(VENV)/test-installed
+	$(BIN)/python -m pytest -m readme
 
 docs: $(VENV)/test-installed
 	$(INSTALL) -e ".[docs]"

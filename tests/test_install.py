@@ -180,6 +180,7 @@ def blocks() -> list[list[str]]:
     return [re.findall(r"^\$ (.*)$", block, re.M) for block in found]
 
 
+@pytest.mark.readme
 @pytest.mark.skipif(sys.platform == "win32", reason="the README's commands are a shell's")
 @pytest.mark.parametrize("commands", blocks(), ids=lambda c: c[0].partition("  ")[0])
 def test_commands_of_the_readme_do_what_it_says(commands: list[str], tmp_path: Path) -> None:
