@@ -70,6 +70,14 @@ def test_a_few_draws_of_each_kind(kind):
         CHECKS[kind](**draw(0, next(numbers))[1])
 
 
+def test_the_check_of_the_farthest_pair_allows_lengths_that_tie_once_rounded():
+    """√2 times the least subnormal number is that number: 5648 of seed 1 on one processor."""
+    least = 2.0**-1074
+    cloud = torch.tensor([[0.0, 0.0], [least, 0.0], [0.0, least]], dtype=torch.float64)
+    setting = dict(layout="plain", threads=1, isa="best", seed=0)
+    CHECKS["trees"](bags=[(cloud,)], metric="euclidean", mode="alone", flush=False, **setting)
+
+
 def fuzzed(fault: str) -> str:
     """The first test that the command prints of a package with that fault."""
     program = f"""
