@@ -9,8 +9,10 @@ namespace {
 
 using Farthest = Choice<Key<double>, Long>;  // the key negated: the farthest is the least
 
+// A length may be finite in double and infinite in the type of the points: it is passed over.
+template <class In>
 __device__ Farthest far(double length, std::int64_t i, std::int64_t j) {
-  if (fabs(length) > largest<double>) return Farthest::none();
+  if (fabs(In(length)) > largest<In>) return Farthest::none();
   return {-order_key(length), Ends<Long>::code(Long(i), Long(j))};
 }
 
@@ -28,14 +30,14 @@ __global__ void __launch_bounds__(256)
     const std::int64_t i = row - place.first, d = source.d;
     if (source.is_matrix()) {
       for (std::int64_t j = i + 1 + lane; j < place.size; j += warp_size) {
-        const Farthest found = far(double(bag[i * source.n + j]), row, place.first + j);
+        const Farthest found = far<In>(double(bag[i * source.n + j]), row, place.first + j);
         if (found < best) best = found;
       }
       best = warp_min(best);
     } else {
       for (std::int64_t j = i + 1; j < place.size; ++j) {
         const double length = warp_length(bag + i * d, bag + j * d, d, source.metric);
-        const Farthest found = far(length, row, place.first + j);
+        const Farthest found = far<In>(length, row, place.first + j);
         if (found < best) best = found;
       }
     }

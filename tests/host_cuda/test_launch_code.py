@@ -85,6 +85,15 @@ def test_diameters(cuda: Any, metric: str, dtype: torch.dtype) -> None:
         assert torch.equal(found, ops.diameter_packed(data.reshape(-1, 21), ends, metric))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_distances_beyond_the_type_are_never_the_farthest(cuda: Any, dtype: torch.dtype) -> None:
+    """max - (-max) is finite in double, where lengths are measured, and not in float32."""
+    most = torch.finfo(dtype).max
+    cloud = torch.tensor([[most], [-most], [most / 2], [0.0]], dtype=dtype)
+    assert cuda.diameter(cloud, "euclidean", None).tolist() == [0, 3]
+    assert cuda.diameter(cloud[:2], "euclidean", None).tolist() == [-1, -1]
+
+
 @pytest.mark.parametrize("n", [1, 40])
 def test_trees_of_matrices(cuda: Any, n: int) -> None:
     matrices = torch.randint(0, 5, (3, n, n)).double().mT  # not contiguous
