@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -231,6 +233,13 @@ def test_matched_pairs():
 
     alone = torchtopo.vietoris_rips_pairs(x[0, :1])
     assert torchtopo.matched_pairs(alone, alone) == 0
+
+
+def test_matched_pairs_takes_strided_cu_seqlens():
+    """In a process of its own, since torch.searchsorted warns of strides once."""
+    code = "import torch, torchtopo; torchtopo.matched_pairs(*2 * [torch.tensor([[0, 1], [2, 3]])],"
+    code += "cu_seqlens=torch.tensor([0, 9, 2, 9, 4])[::2])"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def test_matched_pairs_counts_a_pair_once():

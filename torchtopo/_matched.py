@@ -68,7 +68,7 @@ def matched_pairs(pairs_x: Tensor, pairs_z: Tensor, *, cu_seqlens: Tensor | None
 
 def _bag_of(rows: Tensor, cu_seqlens: Tensor) -> Tensor:
     """The bag of each packed row; clamped, since values on a device are not read back."""
-    bag = torch.searchsorted(cu_seqlens, rows.contiguous(), right=True) - 1
+    bag = torch.searchsorted(cu_seqlens.contiguous(), rows.contiguous(), right=True) - 1
     return bag.clamp(0, cu_seqlens.shape[0] - 2)
 
 
