@@ -15,8 +15,8 @@ import torch
 from hypothesis import given
 
 import torchtopo
-from tests.fuzz import report
-from tests.fuzz.checks import CHECKS
+from tests.fuzz import formulas, report
+from tests.fuzz.checks import CHECKS, close
 from tests.fuzz.draws import KINDS, draw
 from tests.fuzz.oracle import Cloud
 from tests.strategies import collinear_points, planted_trees, ultrametrics
@@ -74,8 +74,22 @@ def test_the_check_of_the_farthest_pair_allows_lengths_that_tie_once_rounded():
     """√2 times the least subnormal number is that number: 5648 of seed 1 on one processor."""
     least = 2.0**-1074
     cloud = torch.tensor([[0.0, 0.0], [least, 0.0], [0.0, least]], dtype=torch.float64)
-    setting = dict(layout="plain", threads=1, isa="best", seed=0)
+    setting = {"layout": "plain", "threads": 1, "isa": "best", "seed": 0}
     CHECKS["trees"](bags=[(cloud,)], metric="euclidean", mode="alone", flush=False, **setting)
+
+
+def test_the_check_of_a_gradient_allows_a_slope_that_is_subnormal_before_it_is_pulled():
+    """1e-16 / 1e297 keeps eleven digits, and a pull of 1000 carries their rounding along."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        few, pull = torch.rand(2, dtype=torch.float64, generator=generator).tolist()
+        cloud = torch.tensor([[0.0, 0.0], [1e297, few * 1e-16]], dtype=torch.float64)
+        leaf = cloud.clone().requires_grad_()
+        pulls = torch.tensor([1000 * pull], dtype=torch.float64)
+        (found,) = torch.autograd.grad(torchtopo.deaths(leaf), leaf, pulls)
+        edges = torch.tensor([[0, 1]])
+        expected, slack = formulas.pulled(cloud, edges, pulls, "euclidean")
+        close(found, expected.flatten().tolist(), slack.flatten().tolist(), "gradient")
 
 
 def fuzzed(fault: str) -> str:

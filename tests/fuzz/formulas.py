@@ -126,6 +126,8 @@ def pulled(
                 far = torch.where(reach < 1e-2 * own.max, ulp * reach, torch.inf)
                 off.index_add_(0, edges[:, side], far.expand_as(slope))
             off.index_add_(0, edges[:, side], slope.abs() * error.unsqueeze(-1))
+            subnormal = 4 * 2.0**-1074 * pull.abs()  # a slope may be rounded before it is pulled
+            off.index_add_(0, edges[:, side], subnormal.unsqueeze(-1).expand_as(slope))
     slack = (count + 8) * info.eps * weight + off + own.eps * gradient.abs()
     slack = torch.where(weight > info.max, torch.inf, slack)  # partial sums may leave the range
     return gradient, (slack + own.tiny * own.eps * (count + 1)).nan_to_num(0.0, posinf=torch.inf)
