@@ -10,6 +10,7 @@ Space: TypeAlias = tuple[int, int, int, int]
 # How many, the most points of one, rows of all, and the addresses of lengths or cu_seqlens, or 0.
 Bags: TypeAlias = tuple[int, int, int, int, int]
 
+def well_formed(bags: Bags) -> bool: ...  # lengths in 1..n; cu_seqlens rise from 0 to all rows
 def trees(space: Space, bags: Bags, edges: int, weights: int, threads: int) -> None: ...
 def farthest_pairs(space: Space, bags: Bags, pairs: int, threads: int) -> None: ...
 def signature_edges(

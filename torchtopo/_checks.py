@@ -171,6 +171,14 @@ def check_int64_pairs(pairs: Tensor, name: str) -> None:
 
 def check_pairs(points: Tensor, pairs: Tensor, name: str = "pairs") -> None:
     """Check that `pairs (*B, M, 2)` is int64 and belongs to `points (*B, N, D)`; reads no value."""
+    if (  # said in one breath, as this is part of every call
+        pairs.dtype is torch.int64
+        and pairs.dim() == points.dim()
+        and pairs.shape[-1] == 2
+        and pairs.shape[:-2] == points.shape[:-2]
+        and pairs.device == points.device
+    ):
+        return
     check_int64_pairs(pairs, name)
     if pairs.shape[:-2] != points.shape[:-2]:
         raise ValueError(

@@ -1,6 +1,8 @@
 // The kernels of the CPU in the Python module; they run without the GIL.
 #include "cpu.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -19,6 +21,16 @@ using Unlocked = py::call_guard<py::gil_scoped_release>;
 void check_countable(Size count, const char* what) {
   if (count > std::numeric_limits<int>::max())
     throw std::invalid_argument(std::string("a bag may hold at most 2^31 - 1 ") + what);
+}
+
+// Whether every bag has at least one row, and none but those that there are.
+bool well_formed(const Bags& bags) {
+  if (const Size* ends = bags.cu_seqlens)
+    return ends[0] == 0 && ends[bags.count] == bags.rows &&
+           std::adjacent_find(ends, ends + bags.count + 1, std::greater_equal<Size>()) ==
+               ends + bags.count + 1;
+  return !bags.lengths || std::all_of(bags.lengths, bags.lengths + bags.count,
+                                      [&](Size size) { return 1 <= size && size <= bags.n; });
 }
 
 const Bags& checked(const Bags& bags) {
@@ -93,6 +105,7 @@ void elder_rule_of(Size edges, Size bags, Size m, Size n, Size dying, int thread
 
 void bind_cpu(py::module_& module) {
   using namespace py::literals;
+  module.def("well_formed", &well_formed, "bags"_a);
   module.def("trees", &trees_of, "space"_a, "bags"_a, "edges"_a, "weights"_a, "threads"_a,
              Unlocked());
   module.def("farthest_pairs", &farthest_pairs_of, "space"_a, "bags"_a, "pairs"_a, "threads"_a,

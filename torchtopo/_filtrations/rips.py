@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchtopo import _checks
-from torchtopo._lengths import result_dtype, with_gradient
+from torchtopo._lengths import rounded, with_gradient
 from torchtopo._metric import Metric
 from torchtopo._operators import registry
 
@@ -54,7 +54,7 @@ def minimum_spanning_tree(
         _checks.check_values(distances, "precomputed", lengths, None, "distances")
     edges, weights = tree(distances, "precomputed", lengths, None, "distances")
     weights = with_gradient(weights, distances, edges, "precomputed")
-    return MST(edges, weights.to(result_dtype(distances)))
+    return MST(edges, rounded(weights, distances))
 
 
 def vietoris_rips_pairs(
@@ -168,7 +168,7 @@ def deaths(
     if validate:
         _checks.check_values(points, metric, lengths, cu_seqlens)
     pairs, weights = tree(points, metric, lengths, cu_seqlens)
-    return with_gradient(weights, points, pairs, metric).to(result_dtype(points))
+    return rounded(with_gradient(weights, points, pairs, metric), points)
 
 
 def persistence_diagram(

@@ -38,6 +38,8 @@ def check_scale(scale: object, name: str, cloud: Tensor, validate: bool) -> None
         )
     if not validate and not _checks.readable(scale):
         return
+    if scale.dim() == 0 and scale.item() > 0:  # the learned one, at every step
+        return
     wrong = (scale.detach() <= 0) | (scale.detach().isnan() if validate else False)
     if bool(wrong.any()):
         raise ValueError(f"{name} must be positive, one value is {float(scale[wrong][0])}")
@@ -117,7 +119,7 @@ class PerBag:
         if not isinstance(scale, Tensor):
             return scale
         if scale.numel() == 1:
-            return scale.reshape(())
+            return scale if scale.dim() == 0 else scale.reshape(())
         if scale.shape != self.shape:
             raise ValueError(
                 f"{name} must have one element or one for each bag {tuple(self.shape)}, "

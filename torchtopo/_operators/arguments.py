@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from torchtopo import _checks
+from torchtopo import _C, _checks
 from torchtopo._bags import joined
 from torchtopo._metric import METRICS, measured_in
 
@@ -46,16 +46,19 @@ def bags_of(
     *batch, n, _ = points.shape
     count = math.prod(batch)
     if cu_seqlens is not None:
-        if points.is_cpu:
+        ends, each = joined(cu_seqlens, n), cu_seqlens.shape[-1] - 1
+        bags = (count * each, n - each + 1, count * n, 0, ends.data_ptr())
+        # C++ says whether, Python says why not; what was joined is clamped, so Python looks.
+        if points.is_cpu and (cu_seqlens.dim() > 1 or not _C.well_formed(bags)):
             _checks.check_cu_seqlens_in_order(cu_seqlens, n)
-        ends, bags = joined(cu_seqlens, n), cu_seqlens.shape[-1] - 1
-        return ends, (count * bags, n - bags + 1, count * n, 0, ends.data_ptr())
+        return ends, bags
     if lengths is None:
         return None, (count, n, count * n, 0, 0)
-    if points.is_cpu:
-        _checks.check_lengths_in_range(lengths, n)
     sizes = lengths.to(torch.int64).contiguous()
-    return sizes, (count, n, count * n, sizes.data_ptr(), 0)
+    bags = (count, n, count * n, sizes.data_ptr(), 0)
+    if points.is_cpu and not _C.well_formed(bags):
+        _checks.check_lengths_in_range(lengths, n)
+    return sizes, bags
 
 
 def pulls_of(grad: Tensor, values: Tensor, pairs: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def signature_edges(
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
     *batch, m, _ = pairs.shape
     edges = pairs.contiguous()
-    dying = torch.empty((*batch, m), dtype=torch.int64)
+    dying = torch.empty(*batch, m, dtype=torch.int64)  # of numbers it costs less than of a tuple
     bags = math.prod(batch)
     _C.elder_rule(edges.data_ptr(), bags, m, n, dying.data_ptr(), torch.get_num_threads())
     return dying
@@ -93,8 +93,9 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _checks.check_points(points, metric)
     _checks.check_pairs(points, pairs)
     values, space = space_of(points, metric)
-    edges, m = pairs.contiguous(), pairs.shape[-2]
-    lengths = torch.empty(pairs.shape[:-1], dtype=values.dtype)
+    *batch, m, _ = pairs.shape
+    edges = pairs.contiguous()
+    lengths = torch.empty(*batch, m, dtype=values.dtype)
     _C.pair_lengths(
         space,
         bags_of(points)[1],
@@ -112,7 +113,7 @@ def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric:
     _checks.check_pairs(points, pairs)
     values, space = space_of(points, metric)
     edges, pulls = pairs.contiguous(), pulls_of(grad, values, pairs)
-    gradient = torch.empty(points.shape, dtype=values.dtype)
+    gradient = torch.empty(*points.shape, dtype=values.dtype)
     _C.pair_pulls(
         space,
         bags_of(points)[1],
