@@ -45,7 +45,7 @@ int main() {
       const auto time = [&](auto kernel) {
         return fastest_ms([&] {
           scratch.reset();
-          kernel(points.data(), n, d, Metric::euclidean, scratch, tree.data());
+          kernel(points.data(), n, d, Metric::euclidean, scratch, Team(1), tree.data());
         });
       };
       const Kernels<float>& kernels = instruction_set().for_float;

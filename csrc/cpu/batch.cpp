@@ -10,6 +10,7 @@
 #include "../elder_rule.hpp"
 #include "cloud.hpp"
 #include "pool.hpp"
+#include "team.hpp"
 
 namespace torchtopo {
 namespace {
@@ -21,14 +22,17 @@ int threads_for(double work, int threads) {
   return int(std::max(1.0, std::min(double(threads), work / worth_a_thread)));
 }
 
-// Calls work(scratch, b) for every bag b, each thread with its own scratch memory.
+// Calls work(scratch, team, b) for every bag b. Where there are more threads than bags, a bag is
+// the work of a team.
 template <class Work>
 void for_each_bag(std::int64_t bags, int threads, Work work) {
-  std::vector<Scratch> scratch(std::size_t(std::max(threads, 1)));
+  const int workers = int(std::clamp<std::int64_t>(bags, 1, threads));
+  std::vector<Scratch> scratch(static_cast<std::size_t>(workers));
+  const Team team(threads / workers);
   parallel_for(bags, threads, [&](int worker, std::int64_t b) {
     Scratch& mine = scratch[std::size_t(worker)];
     mine.reset();
-    work(mine, b);
+    work(mine, team, b);
   });
 }
 
@@ -48,14 +52,14 @@ void name_pair(const Bags& bags, std::int64_t b, Endpoints ends, std::int64_t* p
 // Writes the tree of bag b to its rows of pairs and weights, and its farthest pair where asked for.
 template <class Real>
 void write_tree(const Space<Real>& space, const Bags& bags, std::int64_t b, Scratch& scratch,
-                std::int64_t* pairs, Real* weights, std::int64_t* farthest = nullptr) {
+                Team team, std::int64_t* pairs, Real* weights, std::int64_t* farthest = nullptr) {
   scratch.reset();
   const Cloud<Real> bag = bag_of(space, bags, b);
   Edge<Real>* tree = scratch.take<Edge<Real>>(std::size_t(bag.n));
   if (farthest)
-    name_pair(bags, b, bag.tree_and_farthest(scratch, tree), farthest + 2 * b);
+    name_pair(bags, b, bag.tree_and_farthest(scratch, team, tree), farthest + 2 * b);
   else
-    bag.tree(scratch, tree);
+    bag.tree(scratch, team, tree);
   const int count = std::max(bag.n - 1, 0);
   for (int k = 0; k < count; ++k) {
     name_pair(bags, b, tree[k].ends, pairs + 2 * k);
@@ -80,20 +84,22 @@ bool is_pair(std::int64_t i, std::int64_t j, const Bags& bags, std::int64_t b) {
 
 // Lengths of pairs of bag b.
 template <class Real>
-void measure_pairs(const Space<Real>& space, const Bags& bags, std::int64_t b,
+void measure_pairs(const Space<Real>& space, const Bags& bags, std::int64_t b, Team team,
                    const std::int64_t* pairs, std::int64_t count, Real* lengths) {
   const auto length = instruction_set().kernels<Real>().length;
   const Real* named_0 = space.values + (bags.first_row(b) - bags.first_name(b)) * space.d;
-  for (std::int64_t k = 0; k < count; ++k) {
-    const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
-    if (!is_pair(i, j, bags, b))
-      lengths[k] = 0;
-    else if (space.metric == Metric::precomputed)
-      lengths[k] = named_0[std::min(i, j) * space.d + std::max(i, j)];
-    else
-      lengths[k] = Real(
-          length(named_0 + i * space.d, named_0 + j * space.d, std::size_t(space.d), space.metric));
-  }
+  team.in_parts(count, 512, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t k = begin; k < end; ++k) {
+      const std::int64_t i = pairs[2 * k], j = pairs[2 * k + 1];
+      if (!is_pair(i, j, bags, b))
+        lengths[k] = 0;
+      else if (space.metric == Metric::precomputed)
+        lengths[k] = named_0[std::min(i, j) * space.d + std::max(i, j)];
+      else
+        lengths[k] = Real(length(named_0 + i * space.d, named_0 + j * space.d, std::size_t(space.d),
+                                 space.metric));
+    }
+  });
 }
 
 // NaN beside it is left for the caller to see.
@@ -122,17 +128,17 @@ template <class Real>
 void trees(const Space<Real>& space, const Bags& bags, std::int64_t* edges, Real* weights,
            int threads) {
   const int workers = threads_for(work_of(space, bags), threads);
-  for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
+  for_each_bag(bags.count, workers, [&](Scratch& scratch, Team team, std::int64_t b) {
     const std::int64_t first = bags.first_edge(b);
-    write_tree(space, bags, b, scratch, edges + 2 * first, weights + first);
+    write_tree(space, bags, b, scratch, team, edges + 2 * first, weights + first);
   });
 }
 
 template <class Real>
 void farthest_pairs(const Space<Real>& space, const Bags& bags, std::int64_t* pairs, int threads) {
   const int workers = threads_for(work_of(space, bags), threads);
-  for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
-    name_pair(bags, b, bag_of(space, bags, b).farthest(scratch), pairs + 2 * b);
+  for_each_bag(bags.count, workers, [&](Scratch& scratch, Team team, std::int64_t b) {
+    name_pair(bags, b, bag_of(space, bags, b).farthest(scratch, team), pairs + 2 * b);
   });
 }
 
@@ -142,22 +148,22 @@ void signature_edges(const Space<X>& x, const Space<Z>& z, const Bags& bags,
   const int workers =
       threads_for((edges.pairs_x ? 0 : work_of(x, bags)) + work_of(z, bags), threads);
   const bool packed = bags.cu_seqlens;
-  for_each_bag(bags.count, workers, [&](Scratch& scratch, std::int64_t b) {
+  for_each_bag(bags.count, workers, [&](Scratch& scratch, Team team, std::int64_t b) {
     const std::int64_t first = bags.first_edge(b), m = bags.edge_rows(b);
     const std::int64_t of_x = packed ? first : 2 * first;
     const std::int64_t of_z = packed ? bags.first_edge(bags.count) + first : of_x + m;
     std::int64_t *pairs_x = edges.pairs + 2 * of_x, *pairs_z = edges.pairs + 2 * of_z;
     if (edges.pairs_x) {
       std::copy_n(edges.pairs_x + 2 * first, 2 * m, pairs_x);
-      measure_pairs(x, bags, b, pairs_x, m, lengths_x + of_x);
+      measure_pairs(x, bags, b, team, pairs_x, m, lengths_x + of_x);
       if (edges.farthest_x)
-        name_pair(bags, b, bag_of(x, bags, b).farthest(scratch), edges.farthest_x + 2 * b);
+        name_pair(bags, b, bag_of(x, bags, b).farthest(scratch, team), edges.farthest_x + 2 * b);
     } else {
-      write_tree(x, bags, b, scratch, pairs_x, lengths_x + of_x, edges.farthest_x);
+      write_tree(x, bags, b, scratch, team, pairs_x, lengths_x + of_x, edges.farthest_x);
     }
-    write_tree(z, bags, b, scratch, pairs_z, lengths_z + of_z, edges.farthest_z);
-    measure_pairs(x, bags, b, pairs_z, m, lengths_x + of_z);
-    measure_pairs(z, bags, b, pairs_x, m, lengths_z + of_x);
+    write_tree(z, bags, b, scratch, team, pairs_z, lengths_z + of_z, edges.farthest_z);
+    measure_pairs(x, bags, b, team, pairs_z, m, lengths_x + of_z);
+    measure_pairs(z, bags, b, team, pairs_x, m, lengths_z + of_x);
     for (const std::int64_t part : {of_x, of_z})
       for (std::int64_t k = part; k < part + m; ++k)
         if (one_is_infinite(lengths_x[k], lengths_z[k])) {
@@ -171,8 +177,8 @@ template <class Real>
 void pair_lengths(const Space<Real>& space, const Bags& bags, const std::int64_t* pairs,
                   std::int64_t m, Real* lengths, int threads) {
   const double work = double(bags.count) * double(m) * double(space.d) / 4;
-  for_each_bag(bags.count, threads_for(work, threads), [&](Scratch&, std::int64_t b) {
-    measure_pairs(space, bags, b, pairs + 2 * b * m, m, lengths + b * m);
+  for_each_bag(bags.count, threads_for(work, threads), [&](Scratch&, Team team, std::int64_t b) {
+    measure_pairs(space, bags, b, team, pairs + 2 * b * m, m, lengths + b * m);
   });
 }
 
@@ -181,7 +187,7 @@ void pair_pulls(const Space<Real>& space, const Bags& bags, const std::int64_t* 
                 std::int64_t m, const Real* pulls, Real* gradient, int threads) {
   const double work = double(bags.count) * double(m) * double(space.d) / 2;
   const auto pull_ends = instruction_set().kernels<Real>().pull_ends;
-  for_each_bag(bags.count, threads_for(work, threads), [&](Scratch&, std::int64_t b) {
+  for_each_bag(bags.count, threads_for(work, threads), [&](Scratch&, Team, std::int64_t b) {
     const std::int64_t d = space.d;
     const Real* bag = space.values + b * bags.n * d;
     Real* out = gradient + b * bags.n * d;

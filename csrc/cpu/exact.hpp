@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
@@ -12,6 +14,7 @@
 #include "../order.hpp"
 #include "isa.hpp"
 #include "scratch.hpp"
+#include "team.hpp"
 
 namespace torchtopo {
 
@@ -66,18 +69,25 @@ bool may_overflow(const Real* points, int n, int d, Metric metric) {
 // An edge whose square lost digits joins points that the tree joins by edges no longer in the
 // kernel's eyes: they too lost digits, or are between equal points, which cannot be all of them.
 template <class Real, class Kernel>
-bool measure(const Real* points, int n, int d, Metric metric, const Edge<Kernel>* found,
+bool measure(const Real* points, int n, int d, Metric metric, Team team, const Edge<Kernel>* found,
              Edge<Real>* tree) {
   const bool squared = squares(metric);
-  bool infinite = false, lost_digits = false;
-  for (int k = 0; k < n - 1; ++k) {
-    const Endpoints ends = found[k].ends;
-    const double exact = length(points, d, ends, metric);
-    infinite |= found[k].weight == Order<Kernel>::infinity;
-    lost_digits |= squared && exact > 0 && exact < least_length<Kernel>();
-    tree[k] = {key_of<Real>(Real(exact)), ends};
-  }
-  return lost_digits || (infinite && may_overflow<Kernel>(points, n, d, metric));
+  std::atomic<bool> any_infinite{false}, any_lost_digits{false};
+  team.in_parts(n - 1, 512, [&](std::int64_t begin, std::int64_t end) {
+    bool infinite = false, lost_digits = false;
+    for (std::int64_t k = begin; k < end; ++k) {
+      const Endpoints ends = found[k].ends;
+      const double exact = length(points, d, ends, metric);
+      infinite |= found[k].weight == Order<Kernel>::infinity;
+      lost_digits |= squared && exact > 0 && exact < least_length<Kernel>();
+      tree[k] = {key_of<Real>(Real(exact)), ends};
+    }
+    if (infinite) any_infinite.store(true, std::memory_order_relaxed);
+    if (lost_digits) any_lost_digits.store(true, std::memory_order_relaxed);
+  });
+  return any_lost_digits.load(std::memory_order_relaxed) ||
+         (any_infinite.load(std::memory_order_relaxed) &&
+          may_overflow<Kernel>(points, n, d, metric));
 }
 
 // The unit vectors of the points, whose squared distances are twice the cosine distances; false if

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <mutex>
 #include <numeric>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "isa.hpp"
 
@@ -21,6 +23,8 @@
 #include "cache.hpp"
 #include "kd_order.hpp"
 #include "scratch.hpp"
+#include "spin_lock.hpp"
+#include "team.hpp"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && \
     !defined(TORCHTOPO_ONLY_BASELINE)

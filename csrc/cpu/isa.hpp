@@ -2,46 +2,67 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "../metric.hpp"
 #include "../order.hpp"
 #include "scratch.hpp"
+#include "team.hpp"
 
 namespace torchtopo {
 
 // The farthest pair met so far: the largest key, and of equals the first in the order (i, j).
 template <class Real>
 struct Farthest {
-  Key<Real> key = -1;
+  Key<Real> key = std::numeric_limits<Key<Real>>::min();
   Endpoints ends = ~Endpoints(0);
   bool infinite = false;  // a distance that is not finite was met
 
   void offer(Key<Real> other, Endpoints at) {
     if (other > key || (other == key && at < ends)) key = other, ends = at;
   }
+  void join(const Farthest& other) {
+    offer(other.key, other.ends);
+    infinite |= other.infinite;
+  }
 };
+
+// Calls offer(worker, k, best) for every part of a cloud, each worker with a best of its own.
+template <class Real, class Offer>
+Farthest<Real> farthest_of_parts(Team team, std::int64_t parts, const Offer& offer) {
+  std::vector<Farthest<Real>> of_worker(std::size_t(team.threads()));
+  team.each(parts, [&](int worker, std::int64_t k) {
+    Farthest<Real> best = of_worker[std::size_t(worker)];
+    offer(worker, k, best);
+    of_worker[std::size_t(worker)] = best;
+  });
+  for (const Farthest<Real>& other : of_worker) of_worker[0].join(other);
+  return of_worker[0];
+}
 
 // Finds the tree of points: N-1 edges in no particular order. Where the metric is Euclidean, their
 // weights are squared lengths; where it is the cosine, points must be unit vectors, and they are
 // too.
 template <class Real>
-using FindTree = void (*)(const Real* points, int n, int d, Metric, Scratch&, Edge<Real>* tree);
+using FindTree = void (*)(const Real* points, int n, int d, Metric, Scratch&, Team,
+                          Edge<Real>* tree);
 
 template <class Real>
 struct Kernels {
   // Of a distance matrix. False, and no tree, if an entry i < j is negative.
-  bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, Scratch&,
+  bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, Scratch&, Team,
                          Edge<Real>* tree);
   // Of points: by the matrix of their distances; without it, row by row; so, but spared most of the
   // distances by a coarse copy; by boxes around neighbours. The last two ask for finite
   // coordinates.
   FindTree<Real> prim_tiled, prim_matrix_free, prim_coarse, boruvka;
-  Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&);
+  Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&, Team);
   // Tree and farthest pair at once, for little more than the tree: they need the same distances.
   Farthest<Real> (*prim_tiled_and_farthest)(const Real* points, int n, int d, Metric, Scratch&,
-                                            Edge<Real>* tree);
+                                            Team, Edge<Real>* tree);
   // Of one edge or point, in double.
   double (*length)(const Real* x, const Real* y, std::size_t d, Metric);
   double (*norm)(const Real* x, std::size_t d);

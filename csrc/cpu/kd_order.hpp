@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <vector>
 
 #include "scratch.hpp"
+#include "team.hpp"
 
 namespace torchtopo {
 
@@ -13,11 +15,11 @@ class KdOrder {
  public:
   // Points (n, d), finite, are to be sorted into leaves of `leaf_size`, the last of which may have
   // less.
-  KdOrder(const Real* points, int n, int d, int leaf_size, Scratch& scratch)
+  KdOrder(const Real* points, int n, int d, int leaf_size, Scratch& scratch, Team team)
       : points_(points), d_(std::size_t(d)), leaf_size_(leaf_size) {
     places_ = scratch.take<Place>(std::size_t(n));
     for (int v = 0; v < n; ++v) places_[v].vertex = v;
-    sort(places_, places_ + n);
+    sort(places_, places_ + n, team);
   }
 
   int vertex(std::size_t slot) const { return places_[slot].vertex; }
@@ -28,12 +30,35 @@ class KdOrder {
     int vertex;
   };
 
-  // Halves the points, in whole leaves, where they are spread widest. The left half has a power of
-  // two of leaves, so that leaves 2^k m to 2^k (m + 1) are always one part of space.
+  // Halves until there are parts enough for a team.
+  void sort(Place* begin, Place* end, Team team) {
+    std::vector<Place*> cuts = {begin, end};
+    while (!team.alone() && cuts.size() <= 4 * std::size_t(team.threads())) {
+      std::vector<Place*> finer(2 * cuts.size() - 1);
+      for (std::size_t k = 0; k < cuts.size(); ++k) finer[2 * k] = cuts[k];
+      team.each(std::int64_t(cuts.size()) - 1, [&](int, std::int64_t k) {
+        finer[2 * std::size_t(k) + 1] = halve(cuts[std::size_t(k)], cuts[std::size_t(k) + 1]);
+      });
+      cuts.swap(finer);
+    }
+    team.each(std::int64_t(cuts.size()) - 1,
+              [&](int, std::int64_t k) { sort(cuts[std::size_t(k)], cuts[std::size_t(k) + 1]); });
+  }
+
   void sort(Place* begin, Place* end) {
+    Place* middle = halve(begin, end);
+    if (middle == end) return;
+    sort(begin, middle);
+    sort(middle, end);
+  }
+
+  // Halves the points, in whole leaves, where they are spread widest; returns where the right half
+  // begins. The left half has a power of two of leaves, so that leaves 2^k m to 2^k (m + 1) are
+  // always one part of space.
+  Place* halve(Place* begin, Place* end) const {
     const std::size_t leaves =
         (std::size_t(end - begin) + std::size_t(leaf_size_) - 1) / std::size_t(leaf_size_);
-    if (leaves <= 1) return;
+    if (leaves <= 1) return end;
     std::size_t left = 1;
     while (2 * left < leaves) left *= 2;
     std::size_t widest = 0;
@@ -50,8 +75,7 @@ class KdOrder {
     for (Place* p = begin; p < end; ++p) p->x = coordinate(*p, widest);
     Place* middle = begin + left * std::size_t(leaf_size_);
     std::nth_element(begin, middle, end, [](const Place& a, const Place& b) { return a.x < b.x; });
-    sort(begin, middle);
-    sort(middle, end);
+    return middle;
   }
 
   Real coordinate(const Place& place, std::size_t k) const {

@@ -19,9 +19,11 @@ namespace {
 struct Job {
   const std::function<void(int, std::int64_t)>& work;
   const std::int64_t count;
+  const int helpers;  // beside the thread that called
   std::atomic<std::int64_t> next{0};
   std::exception_ptr failure;
   std::mutex failure_mutex;
+  int joined = 0, busy = 0;  // helpers so far and now; the pool's mutex guards them
 
   void run(int worker) {
     try {
@@ -35,52 +37,52 @@ struct Job {
   }
 };
 
+// Any number of jobs at a time, those within the tasks of others included. Whoever calls works on
+// its own job until no task is left and waits only for tasks that others have begun, so that no job
+// waits for one that waits for it.
 class Pool {
  public:
-  // Runs the job on `helpers` threads beside the calling one.
-  void run(Job& job, int helpers) {
-    std::lock_guard<std::mutex> one_job_at_a_time(turn_);
+  // Runs the job in the calling thread and in as many of `threads` - 1 others as are idle.
+  void run(Job& job, int threads) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (int(threads_.size()) < helpers) {
-        const int number = int(threads_.size());
-        threads_.emplace_back([this, number] { serve(number); });
-      }
-      job_ = &job;
-      helpers_ = helpers;
-      ++generation_;
+      while (int(threads_.size()) < threads - 1) threads_.emplace_back([this] { serve(); });
+      open_.push_back(&job);
     }
-    work_.notify_all();
+    for (int helper = 0; helper < job.helpers; ++helper) work_.notify_one();
     job.run(0);
     // A thread that has not woken up yet comes too late, and is not waited for.
     std::unique_lock<std::mutex> lock(mutex_);
-    job_ = nullptr;
-    done_.wait(lock, [this] { return busy_ == 0; });
+    close(job);
+    done_.wait(lock, [&] { return job.busy == 0; });
   }
 
  private:
-  [[noreturn]] void serve(int number) {
-    std::uint64_t seen = 0;
+  [[noreturn]] void serve() {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      work_.wait(lock, [&] { return generation_ != seen; });
-      seen = generation_;
-      Job* job = job_;
-      if (!job || number >= helpers_) continue;
-      ++busy_;
+      work_.wait(lock, [this] { return !open_.empty(); });
+      Job& job = *open_.front();
+      const int worker = ++job.joined;
+      if (worker == job.helpers) close(job);
+      ++job.busy;
       lock.unlock();
-      job->run(number + 1);
+      job.run(worker);
       lock.lock();
-      if (--busy_ == 0) done_.notify_one();
+      close(job);
+      if (--job.busy == 0) done_.notify_all();
     }
   }
 
-  std::mutex turn_, mutex_;
+  // No more helpers: there is no place, or no task, left.
+  void close(const Job& job) {
+    open_.erase(std::remove(open_.begin(), open_.end(), &job), open_.end());
+  }
+
+  std::mutex mutex_;
   std::condition_variable work_, done_;
   std::vector<std::thread> threads_;
-  Job* job_ = nullptr;
-  int helpers_ = 0, busy_ = 0;
-  std::uint64_t generation_ = 0;
+  std::vector<Job*> open_;  // the eldest first
 };
 
 // Never destroyed: its threads live as long as the process, and a child must not touch the mutexes
@@ -103,10 +105,9 @@ Pool& the_pool() {
 
 void parallel_for(std::int64_t count, int threads,
                   const std::function<void(int, std::int64_t)>& work) {
-  Job job{work, count, {}, {}, {}};
-  const int helpers = int(std::min<std::int64_t>(count, threads)) - 1;
-  if (helpers > 0)
-    the_pool().run(job, helpers);
+  Job job{work, count, int(std::min<std::int64_t>(count, threads)) - 1, {}, {}, {}};
+  if (job.helpers > 0)
+    the_pool().run(job, threads);
   else
     job.run(0);
   if (job.failure) std::rethrow_exception(job.failure);

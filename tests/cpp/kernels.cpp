@@ -122,7 +122,7 @@ void check_points(std::mt19937& random, int n, int d) {
       const auto& kernels = instruction_set().template kernels<Real>();
       for (const Way<Real>& way : ways<Real>) {
         if (n < 2 || (special && !way.any_coordinates)) continue;
-        (kernels.*way.kernel)(points.data(), n, d, metric, scratch, found.data());
+        (kernels.*way.kernel)(points.data(), n, d, metric, scratch, Team(1), found.data());
         for (int k = 0; k < n - 1; ++k) {
           const Endpoints ends = found[std::size_t(k)].ends;
           weights[std::size_t(k)] =

@@ -34,6 +34,18 @@ void every_task_runs_once(int threads) {
   require(total == 1000, "workers share the tasks");
 }
 
+// Each thread in the tasks of tasks too, whatever the number of threads for either.
+void tasks_of_tasks_run_once(int threads) {
+  std::vector<std::vector<int>> runs(5, std::vector<int>(50));
+  parallel_for(5, threads, [&](int, std::int64_t bag) {
+    std::vector<int>& mine = runs[std::size_t(bag)];
+    for (int round = 0; round < 3; ++round)
+      parallel_for(50, 3, [&](int, std::int64_t k) { ++mine[std::size_t(k)]; });
+  });
+  for (const auto& bag : runs)
+    for (const int count : bag) require(count == 3, "every task of a task runs once");
+}
+
 void exceptions_arrive() {
   bool caught = false;
   try {
@@ -44,18 +56,35 @@ void exceptions_arrive() {
     caught = true;
   }
   require(caught, "an exception reaches the caller");
+  caught = false;
+  try {
+    parallel_for(3, 3, [](int, std::int64_t) {
+      parallel_for(100, 2, [](int, std::int64_t k) {
+        if (k == 50) throw std::runtime_error("task");
+      });
+    });
+  } catch (const std::runtime_error&) {
+    caught = true;
+  }
+  require(caught, "an exception of a task's task reaches the caller");
 }
 
 }  // namespace
 
 int main() {
   for (int round = 0; round < 20; ++round)
-    for (int threads = 1; threads <= 4; ++threads) every_task_runs_once(threads);
+    for (int threads = 1; threads <= 8; ++threads) {
+      every_task_runs_once(threads);
+      tasks_of_tasks_run_once(threads);
+    }
   exceptions_arrive();
   std::vector<std::thread> callers;
   for (int t = 0; t < 4; ++t)
     callers.emplace_back([] {
-      for (int round = 0; round < 20; ++round) every_task_runs_once(3);
+      for (int round = 0; round < 20; ++round) {
+        every_task_runs_once(3);
+        tasks_of_tasks_run_once(4);
+      }
     });
   for (std::thread& caller : callers) caller.join();
 #if !defined(__SANITIZE_THREAD__)  // which does not follow threads into a child

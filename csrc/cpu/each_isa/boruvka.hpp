@@ -2,6 +2,9 @@
 // these edges join components, and so on until there is one. The order of edges is strict, so the
 // tree is Kruskal's. O(N D) memory; in few dimensions the time is nearly that of sorting.
 //
+// A team shares out the leaves. What one thread finds spares the others what is farther, so that
+// who measures what depends on who comes first, but the smallest edges do not.
+//
 // Compiled once for each instruction set (see all.inc).
 #ifndef TORCHTOPO_EACH_ISA_BORUVKA_HPP
 #define TORCHTOPO_EACH_ISA_BORUVKA_HPP
@@ -11,10 +14,14 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <mutex>
+#include <vector>
 
 #include "../../order.hpp"
 #include "../../union_find.hpp"
 #include "../scratch.hpp"
+#include "../spin_lock.hpp"
+#include "../team.hpp"
 #include "box_tree.hpp"
 #include "rules.hpp"
 #include "simd.hpp"
@@ -28,11 +35,15 @@ class Boruvka {
   using Keys = typename Tree::Keys;
   static constexpr int lanes = Tree::lanes, vectors = Tree::vectors, leaf_size = Tree::leaf_size;
   static constexpr int mixed = -1;
+  static constexpr std::size_t number_of_locks = 256;
   static constexpr Edge<Real> no_edge = {std::numeric_limits<Key<Real>>::max(), ~Endpoints(0)};
 
  public:
-  Boruvka(const Real* points, int n, int d, Scratch& scratch)
-      : tree_(points, n, d, scratch), n_(n) {
+  Boruvka(const Real* points, int n, int d, Scratch& scratch, Team team)
+      : tree_(points, n, d, scratch, team),
+        n_(n),
+        team_(team),
+        locks_(team.alone() ? 0 : number_of_locks) {
     component_ = scratch.take<int>(tree_.levels[0].children * leaf_size);
     known_ = scratch.take<Found>(Index(n));
     best_ = scratch.take<Found>(Index(n));
@@ -76,35 +87,72 @@ class Boruvka {
       const int* of = level == 0 ? component_ : only_[level - 1];
       const Index size = level == 0 ? leaf_size : lanes;
       const Index all = level == 0 ? Index(n_) : tree_.levels[level - 1].children;
-      for (Index child = 0; child < tree_.levels[level].children; ++child) {
-        const int* begin = of + child * size;
-        const int* end = of + std::min((child + 1) * size, all);
-        const bool one = std::all_of(begin, end, [=](int c) { return c == *begin; });
-        only_[level][child] = one ? *begin : mixed;
-      }
+      const auto children = std::int64_t(tree_.levels[level].children);
+      team_.in_parts(children, 1024, [&](std::int64_t first, std::int64_t last) {
+        for (Index child = Index(first); child < Index(last); ++child) {
+          const int* begin = of + child * size;
+          const int* end = of + std::min((child + 1) * size, all);
+          const bool one = std::all_of(begin, end, [=](int c) { return c == *begin; });
+          only_[level][child] = one ? *begin : mixed;
+        }
+      });
     }
   }
 
   // The smallest edge that leaves each component.
   void find_best() {
-    std::fill_n(best_, n_, Found{no_edge, -1, -1});
-    for (int s = 0; s < n_; ++s) {
+    team_.in_parts(n_, 4096, [&](std::int64_t begin, std::int64_t end) {
+      std::fill(best_ + begin, best_ + end, Found{no_edge, -1, -1});
+    });
+    team_.in_parts(n_, 4096,
+                   [&](std::int64_t begin, std::int64_t end) { recall(int(begin), int(end)); });
+    team_.in_parts(std::int64_t(tree_.levels[0].children), 16,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t leaf = begin; leaf < end; ++leaf) ask(Index(leaf));
+                   });
+  }
+
+  // What slots know that still leaves their components. Neighbours are mostly of one component.
+  void recall(int begin, int end) {
+    Found best = {no_edge, -1, -1};
+    for (int s = begin; s < end; ++s) {
       Found& mine = known_[s];
       if (mine.to >= 0 && component_[mine.to] == component_[s]) mine.to = -1;
-      Found& best = best_[component_[s]];
       if (mine.to >= 0 && mine.edge < best.edge) best = mine;
+      if (s + 1 < end && component_[s + 1] == component_[s]) continue;
+      if (best.to >= 0) improve(component_[s], best);
+      best = {no_edge, -1, -1};
     }
-    for (Index leaf = 0; leaf < tree_.levels[0].children; ++leaf) {
-      Asking asking;
-      asking.leaf = leaf;
-      for (int c = 0; c < leaf_size; ++c) {
-        const int s = slot(leaf, c);
-        if (s >= n_ || known_[s].to >= 0 || !(known_[s].edge < best_[component_[s]].edge)) continue;
-        asking.only = asking.which == 0 || asking.only == component_[s] ? component_[s] : mixed;
-        asking.which |= 1u << c;
-      }
-      if (asking.which) search(asking);
+  }
+
+  // Searches for the points of a leaf that may have a smaller edge than their component knows.
+  void ask(Index leaf) {
+    Asking asking;
+    asking.leaf = leaf;
+    for (int c = 0; c < leaf_size; ++c) {
+      const int s = slot(leaf, c);
+      if (s >= n_ || known_[s].to >= 0 || !(known_[s].edge < best_of(component_[s]).edge)) continue;
+      asking.only = asking.which == 0 || asking.only == component_[s] ? component_[s] : mixed;
+      asking.which |= 1u << c;
     }
+    if (asking.which) search(asking);
+  }
+
+  // The best edge of a component is read and replaced by all threads, under one of the locks.
+  Found best_of(int component) const {
+    if (team_.alone()) return best_[component];
+    const std::lock_guard<SpinLock> hold(locks_[std::size_t(component) % number_of_locks]);
+    return best_[component];
+  }
+  bool improve(int component, const Found& found) {
+    const auto replace = [&] {
+      const bool better = found.edge < best_[component].edge;
+      if (better) best_[component] = found;
+      return better;
+    };
+    if (team_.alone()) return replace();
+    const std::lock_guard<SpinLock> hold(locks_[std::size_t(component) % number_of_locks]);
+    return replace();
   }
 
   static int slot(Index leaf, int c) { return int(leaf) * leaf_size + c; }
@@ -118,7 +166,7 @@ class Boruvka {
       visit_children(level, child / lanes, child, asking);
     for (auto which = asking.which; which; which &= which - 1) {
       const int s = slot(asking.leaf, trailing_zeros(which));
-      known_[s] = best_[component_[s]];
+      known_[s] = best_of(component_[s]);
       if (known_[s].from != s) known_[s].to = -1;
     }
   }
@@ -127,9 +175,11 @@ class Boruvka {
   void narrow(Asking& asking) const {
     std::fill_n(asking.limit, leaf_size, Key<Real>(-1));
     asking.farthest = {-1, 0};
+    Edge<Real> best = no_edge;
+    int component = mixed;
     for (auto which = asking.which; which; which &= which - 1) {
-      const int c = trailing_zeros(which);
-      const Edge<Real>& best = best_[component_[slot(asking.leaf, c)]].edge;
+      const int c = trailing_zeros(which), of = component_[slot(asking.leaf, c)];
+      if (of != component) best = best_of(component = of).edge;
       asking.limit[c] = best.weight;
       if (asking.farthest < best) asking.farthest = best;
     }
@@ -168,15 +218,15 @@ class Boruvka {
     }
     bool any = false;
     for (; near; near &= near - 1) {
-      const int s = slot(asking.leaf, trailing_zeros(near));
-      if (only_[0][leaf] != component_[s]) any |= measure(s, leaf);
+      const int c = trailing_zeros(near), s = slot(asking.leaf, c);
+      if (only_[0][leaf] != component_[s]) any |= measure(s, leaf, asking.limit[c]);
     }
     if (any) narrow(asking);
   }
 
-  // Whether the smallest edge from a slot into a leaf is the best of its component so far.
-  bool measure(int s, Index leaf) {
-    Found& best = best_[component_[s]];
+  // Whether the smallest edge from a slot into a leaf, if it is not longer than the limit, is the
+  // best of its component so far.
+  bool measure(int s, Index leaf, Key<Real> limit) {
     const auto mine = broadcast<Key<Real>, lanes>(component_[s]);
     const auto none = broadcast<Key<Real>, lanes>(no_edge.weight);
     Keys lengths[vectors], least = none;
@@ -187,18 +237,18 @@ class Boruvka {
       least = minimum(lengths[t], least);
     }
     const Key<Real> shortest = smallest(least);
-    if (shortest > best.edge.weight) return false;
+    if (shortest > limit) return false;
     Key<Real> length[leaf_size];
     std::memcpy(length, lengths, sizeof length);
-    bool any = false;
+    Found best = {no_edge, -1, -1};
     for (int c = 0; c < leaf_size; ++c) {
       const int to = slot(leaf, c);
       if (length[c] != shortest || to >= n_) continue;
       const Edge<Real> edge = {
           shortest, endpoints(std::uint32_t(tree_.vertices[s]), std::uint32_t(tree_.vertices[to]))};
-      if (edge < best.edge) best = {edge, s, to}, any = true;
+      if (edge < best.edge) best = {edge, s, to};
     }
-    return any;
+    return best.to >= 0 && improve(component_[s], best);
   }
 
   static Key<Real> smallest(Keys keys) {
@@ -209,6 +259,8 @@ class Boruvka {
 
   const Tree tree_;
   const int n_;
+  const Team team_;
+  mutable std::vector<SpinLock> locks_;
   int* component_;  // [slot], the number of one of its slots
   Found* known_;    // [slot], its smallest edge out of the component; without `to` a lower bound
   Found* best_;     // [component]
@@ -216,8 +268,8 @@ class Boruvka {
 };
 
 template <class Rule, class Real>
-void boruvka(const Real* points, int n, int d, Scratch& scratch, Edge<Real>* tree) {
-  Boruvka<Rule, Real>(points, n, d, scratch).run(tree);
+void boruvka(const Real* points, int n, int d, Scratch& scratch, Team team, Edge<Real>* tree) {
+  Boruvka<Rule, Real>(points, n, d, scratch, team).run(tree);
 }
 
 }  // namespace torchtopo::ISA

@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 #include "../../order.hpp"
 #include "../kd_order.hpp"
 #include "../scratch.hpp"
+#include "../team.hpp"
 #include "rules.hpp"
 #include "simd.hpp"
 
@@ -41,24 +43,29 @@ struct BoxTree {
   Level levels[32];
   int height = 0;
 
-  BoxTree(const Real* points, int size, int dimension, Scratch& scratch)
+  BoxTree(const Real* points, int size, int dimension, Scratch& scratch, Team team)
       : n(size), d(Index(dimension)) {
-    const KdOrder<Real> order(points, n, dimension, leaf_size, scratch);
+    const KdOrder<Real> order(points, n, dimension, leaf_size, scratch, team);
     const Index leaves = Index(n + leaf_size - 1) / leaf_size;
     vertices = scratch.take<int>(Index(n));
     coordinates = scratch.take<Lengths>(leaves * vectors * d);
-    for (Index s = 0; s < leaves * leaf_size; ++s) {
-      if (s < Index(n)) vertices[s] = order.vertex(s);
-      for (Index k = 0; k < d; ++k)
-        coordinates[s / lanes * d + k][s % lanes] = s < Index(n)
-                                                        ? points[Index(vertices[s]) * d + k]
-                                                        : std::numeric_limits<Real>::quiet_NaN();
-    }
+    team.in_parts(std::int64_t(leaves), 64, [&](std::int64_t begin, std::int64_t end) {
+      for (Index s = Index(begin) * leaf_size; s < Index(end) * leaf_size; ++s) {
+        if (s < Index(n)) vertices[s] = order.vertex(s);
+        for (Index k = 0; k < d; ++k)
+          coordinates[s / lanes * d + k][s % lanes] = s < Index(n)
+                                                          ? points[Index(vertices[s]) * d + k]
+                                                          : std::numeric_limits<Real>::quiet_NaN();
+      }
+    });
     for (Index children = leaves; height == 0 || children > 1; ++height) {
       const Index nodes = (children + lanes - 1) / lanes;
       Level& level = levels[height];
       level = {children, scratch.take<Box>(nodes * d), scratch.take<int>(children)};
-      for (Index child = 0; child < nodes * lanes; ++child) enclose(level, child);
+      team.in_parts(std::int64_t(nodes), 64, [&](std::int64_t begin, std::int64_t end) {
+        for (Index child = Index(begin) * lanes; child < Index(end) * lanes; ++child)
+          enclose(level, child);
+      });
       children = nodes;
     }
   }

@@ -6,6 +6,7 @@
 #define TORCHTOPO_EACH_ISA_MIRROR_HPP
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <limits>
@@ -15,6 +16,7 @@
 #include "../../order.hpp"
 #include "../cache.hpp"
 #include "../scratch.hpp"
+#include "../team.hpp"
 #include "simd.hpp"
 
 namespace torchtopo::ISA {
@@ -108,29 +110,40 @@ struct Comparison {
 // half of a line be gone before it is read. Each row of a block may lie on a page of its own, so
 // blocks are as large as the copy can be in that cache.
 template <class Real>
-bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scratch& scratch) {
+bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scratch& scratch,
+                            Team team) {
   constexpr int T = Tile<Real>::T, block = 192, padded = block + T;
   const int whole = n / T * T;
-  Comparison<Real> comparison;
   const auto at = [=](int i, int j) { return matrix + std::size_t(i) * stride + j; };
   if (std::size_t(n) * stride * sizeof(Real) <= fast_cache / 2) {
+    Comparison<Real> comparison;
     every_lower_square<64, 16, T>(0, whole, 0, whole, [&](int i, int j) {
       comparison.meet(at(i, j), stride, at(j, i), stride, i == j);
     });
+    if (!comparison.found_no_fault()) return false;
   } else {
-    Real* copy = scratch.take<Real>(std::size_t(block) * padded);
-    every_lower_square<block>(0, whole, 0, whole, [&](int top, int left) {
+    const std::size_t room = std::size_t(block) * padded;
+    Real* rooms = scratch.take<Real>(room * std::size_t(team.threads()));
+    std::atomic<bool> fault{false};
+    const int bands = (whole + block - 1) / block;
+    team.each(bands, [&](int worker, std::int64_t k) {
+      Real* copy = rooms + room * std::size_t(worker);
+      const int top = (bands - 1 - int(k)) * block;  // the longest first
       const int bottom = top + block < whole ? top + block : whole;
-      const int right = left + block < bottom ? left + block : bottom;
-      for (int j = left; j < right; ++j)
-        std::copy_n(at(j, top), bottom - top, copy + (j - left) * padded);
-      every_lower_square<T>(top, bottom, left, right, [&](int i, int j) {
-        const Real* upper = copy + (j - left) * padded + (i - top);
-        comparison.meet(at(i, j), stride, upper, padded, i == j);
+      Comparison<Real> comparison;
+      every_lower_square<block>(top, bottom, 0, bottom, [&](int, int left) {
+        const int right = left + block < bottom ? left + block : bottom;
+        for (int j = left; j < right; ++j)
+          std::copy_n(at(j, top), bottom - top, copy + (j - left) * padded);
+        every_lower_square<T>(top, bottom, left, right, [&](int i, int j) {
+          const Real* upper = copy + (j - left) * padded + (i - top);
+          comparison.meet(at(i, j), stride, upper, padded, i == j);
+        });
       });
+      if (!comparison.found_no_fault()) fault.store(true, std::memory_order_relaxed);
     });
+    if (fault.load(std::memory_order_relaxed)) return false;
   }
-  if (!comparison.found_no_fault()) return false;
   for (int i = whole; i < n; ++i)
     for (int j = 0; j < i; ++j) {
       Key<Real> lower, upper;
@@ -143,23 +156,28 @@ bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scrat
 
 // Makes the lower half of a matrix of keys the mirror image of the upper.
 template <class Real>
-void mirror(Real* keys, std::size_t stride, int n) {
-  constexpr int T = Tile<Real>::T;
+void mirror(Real* keys, std::size_t stride, int n, Team team) {
+  constexpr int T = Tile<Real>::T, band = 64;
   const int whole = n / T * T;
   const auto one = [&](int i, int j) {
     std::memcpy(keys + std::size_t(i) * stride + j, keys + std::size_t(j) * stride + i,
                 sizeof(Real));
   };
-  every_lower_square<64, T>(0, whole, 0, whole, [&](int i, int j) {
-    if (i == j) {
-      for (int k = 1; k < T; ++k)
-        for (int l = 0; l < k; ++l) one(i + k, i + l);
-    } else {
-      Tile<Real> tile;
-      tile.load_from(keys + std::size_t(j) * stride + i, stride);
-      tile.transpose();
-      for (int k = 0; k < T; ++k) store(keys + std::size_t(i + k) * stride + j, tile.row[k]);
-    }
+  const int bands = (whole + band - 1) / band;
+  team.each(bands, [&](int, std::int64_t number) {
+    const int top = (bands - 1 - int(number)) * band;  // the longest first
+    const int bottom = top + band < whole ? top + band : whole;
+    every_lower_square<band, T>(top, bottom, 0, bottom, [&](int i, int j) {
+      if (i == j) {
+        for (int k = 1; k < T; ++k)
+          for (int l = 0; l < k; ++l) one(i + k, i + l);
+      } else {
+        Tile<Real> tile;
+        tile.load_from(keys + std::size_t(j) * stride + i, stride);
+        tile.transpose();
+        for (int k = 0; k < T; ++k) store(keys + std::size_t(i + k) * stride + j, tile.row[k]);
+      }
+    });
   });
   for (int i = whole; i < n; ++i)
     for (int j = 0; j < i; ++j) one(i, j);
@@ -168,20 +186,24 @@ void mirror(Real* keys, std::size_t stride, int n) {
 // Copies the entries i < j as keys, and their mirror image; false if one is negative, for then the
 // keys do not compare as unsigned ones do and Prim's kernel cannot take them.
 template <class Real>
-bool copy_symmetric(const Real* matrix, std::size_t matrix_stride, int n, Real* keys,
+bool copy_symmetric(const Real* matrix, std::size_t matrix_stride, int n, Team team, Real* keys,
                     std::size_t stride) {
-  Key<Real> negative = 0;
-  for (int i = 0; i < n; ++i) {
-    const Real* from = matrix + std::size_t(i) * matrix_stride;
-    Real* to = keys + std::size_t(i) * stride;
-    for (int j = i + 1; j < n; ++j) {
-      const Key<Real> key = key_of<Real>(from[j]);
-      negative |= key;
-      std::memcpy(to + j, &key, sizeof key);
+  std::atomic<bool> any_negative{false};
+  team.in_parts(n, 64, [&](std::int64_t begin, std::int64_t end) {
+    Key<Real> negative = 0;
+    for (int i = int(begin); i < int(end); ++i) {
+      const Real* from = matrix + std::size_t(i) * matrix_stride;
+      Real* to = keys + std::size_t(i) * stride;
+      for (int j = i + 1; j < n; ++j) {
+        const Key<Real> key = key_of<Real>(from[j]);
+        negative |= key;
+        std::memcpy(to + j, &key, sizeof key);
+      }
     }
-  }
-  if (negative < 0) return false;
-  mirror(keys, stride, n);
+    if (negative < 0) any_negative.store(true, std::memory_order_relaxed);
+  });
+  if (any_negative.load(std::memory_order_relaxed)) return false;
+  mirror(keys, stride, n, team);
   return true;
 }
 

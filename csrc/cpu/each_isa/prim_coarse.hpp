@@ -21,6 +21,7 @@
 #include "../../order.hpp"
 #include "../kd_order.hpp"
 #include "../scratch.hpp"
+#include "../team.hpp"
 #include "lanes.hpp"
 #include "rules.hpp"
 #include "simd.hpp"
@@ -42,7 +43,7 @@ class PrimCoarse {
   using Mask = decltype(Signed() < Signed());
 
  public:
-  PrimCoarse(const Real* points, int n, int d, Scratch& scratch)
+  PrimCoarse(const Real* points, int n, int d, Scratch& scratch, Team team)
       : points_(points), d_(Index(d)), count_(n), slots_(n) {
     const Index blocks = blocks_of(n), vectors = blocks * (B / W);
     coordinates_ = scratch.take<Real>(blocks * B * d_);
@@ -55,7 +56,7 @@ class PrimCoarse {
     newest_places_ = scratch.take<Places>(d_);
     double* low = scratch.take<double>(d_);
     lay_grid(low);
-    if (usable()) fill(low, KdOrder<Real>(points, n, d, B, scratch));
+    if (usable()) fill(low, KdOrder<Real>(points, n, d, B, scratch, team));
   }
 
   // Whether squares of steps and distances stay clear of overflow and of the subnormal numbers.
@@ -241,8 +242,8 @@ class PrimCoarse {
 
 // False, and no tree, if the cloud is too large or too small for its squares.
 template <class Lanes, class Rule, class Real>
-bool prim_coarse(const Real* points, int n, int d, Scratch& scratch, Edge<Real>* tree) {
-  PrimCoarse<Lanes, Rule, Real> prim(points, n, d, scratch);
+bool prim_coarse(const Real* points, int n, int d, Scratch& scratch, Team team, Edge<Real>* tree) {
+  PrimCoarse<Lanes, Rule, Real> prim(points, n, d, scratch, team);
   if (prim.usable()) prim.run(tree);
   return prim.usable();
 }

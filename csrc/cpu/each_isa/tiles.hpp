@@ -17,6 +17,7 @@
 #include "../cache.hpp"
 #include "../isa.hpp"
 #include "../scratch.hpp"
+#include "../team.hpp"
 #include "mirror.hpp"
 #include "rules.hpp"
 #include "simd.hpp"
@@ -93,25 +94,34 @@ inline void distance_block(const Real* points, int n, int d, int top, int bottom
 }
 
 // The whole matrix of keys: rows[i * stride + j] for i <= j and more. As many points as fit a
-// core's cache with a block of their depth meet all panels before the next points do.
+// core's cache with a block of their depth meet all panels, or those of a group, before the next
+// points do; a team shares out the groups.
 template <class Rule, class Real, int W, int R, int V>
-void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Real* rows,
+void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Team team, Real* rows,
                     std::size_t stride) {
   constexpr int C = V * W, together = int(fast_cache / 8) / (deep * int(sizeof(Real))) / R * R;
-  const std::size_t padded = std::size_t((n + C - 1) / C * C);
-  Real* panels = scratch.take<Real>(padded * std::size_t(d));
-  for (int top = 0; top < n; top += together)
-    for (int from = 0; from < d; from += deep) {
-      Real* block = panels + padded * std::size_t(from);
-      const int depth = d - from < deep ? d - from : deep;
-      for (int left = top / C * C; left < n; left += C) {
-        Real* panel = block + std::size_t(left) * std::size_t(depth);
-        if (top == 0) pack_panel<C>(points, n, d, left, from, panel);
+  const int padded = (n + C - 1) / C * C, group = team.alone() ? padded : 64;
+  Real* panels = scratch.take<Real>(std::size_t(padded) * std::size_t(d));
+  const auto panel_of = [=](int left, int from) {
+    const int depth = d - from < deep ? d - from : deep;
+    return panels + std::size_t(padded) * std::size_t(from) +
+           std::size_t(left) * std::size_t(depth);
+  };
+  team.in_parts(padded / C, group / C, [&](std::int64_t first, std::int64_t last) {
+    for (int from = 0; from < d; from += deep)
+      for (int left = int(first) * C; left < int(last) * C; left += C)
+        pack_panel<C>(points, n, d, left, from, panel_of(left, from));
+  });
+  const int groups = (n + group - 1) / group, blocks = (n + together - 1) / together;
+  team.each(std::int64_t(blocks) * groups, [&](int, std::int64_t k) {
+    const int top = int(k / groups) * together, begin = int(k % groups) * group;
+    for (int from = 0; from < d; from += deep)
+      for (int left = std::max(begin, top / C * C); left < std::min(begin + group, n); left += C) {
         const int bottom = std::min({top + together, left + C, n});
-        distance_block<Rule, Real, W, R, V>(points, n, d, top, bottom, panel, from, rows + left,
-                                            stride);
+        distance_block<Rule, Real, W, R, V>(points, n, d, top, bottom, panel_of(left, from), from,
+                                            rows + left, stride);
       }
-    }
+  });
 }
 
 // Offers the keys of row i in the C columns from left on, those right of the diagonal.
@@ -130,31 +140,34 @@ inline void offer_keys(const Real* keys, int i, int left, int n, Farthest<Real>&
 
 // The farthest pair of a whole matrix of keys, whose rows are padded to C columns.
 template <int C, class Real>
-Farthest<Real> farthest_of_keys(const Real* rows, std::size_t stride, int n) {
-  Farthest<Real> best;
-  for (int i = 0; i < n; ++i)
-    for (int left = i / C * C; left < n; left += C)
-      offer_keys<C>(rows + std::size_t(i) * stride + left, i, left, n, best);
-  return best;
+Farthest<Real> farthest_of_keys(const Real* rows, std::size_t stride, int n, Team team) {
+  return farthest_of_parts<Real>(
+      team, (n + 63) / 64, [=](int, std::int64_t k, Farthest<Real>& best) {
+        for (int i = int(k) * 64; i < std::min(int(k + 1) * 64, n); ++i)
+          for (int left = i / C * C; left < n; left += C)
+            offer_keys<C>(rows + std::size_t(i) * stride + left, i, left, n, best);
+      });
 }
 
 // The largest distance below infinity, the first in the order (i, j) of its equals; NaN before all.
 template <class Rule, class Real, int W, int R, int V>
-Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch) {
+Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch, Team team) {
   constexpr int C = V * W;
-  Real* panel = scratch.take<Real>(std::size_t(deep) * C);
-  Real* strip = scratch.take<Real>(std::size_t(n) * C);
-  Farthest<Real> best;
-  for (int left = 0; left < n; left += C) {
-    const int bottom = left + C < n ? left + C : n;
+  const std::size_t room = std::size_t(deep + n) * C;
+  Real* rooms = scratch.take<Real>(room * std::size_t(team.threads()));
+  const int strips = (n + C - 1) / C;
+  const auto offer_strip = [=](int worker, std::int64_t k, Farthest<Real>& best) {
+    Real* panel = rooms + room * std::size_t(worker);
+    Real* strip = panel + std::size_t(deep) * C;
+    const int left = (strips - 1 - int(k)) * C, bottom = left + C < n ? left + C : n;
     for (int from = 0; from < d; from += deep) {
       pack_panel<C>(points, n, d, left, from, panel);
       distance_block<Rule, Real, W, R, V>(points, n, d, 0, bottom, panel, from, strip,
                                           std::size_t(C));
     }
     for (int i = 0; i < bottom; ++i) offer_keys<C>(strip + std::size_t(i) * C, i, left, n, best);
-  }
-  return best;
+  };
+  return farthest_of_parts<Real>(team, strips, offer_strip);
 }
 
 }  // namespace torchtopo::ISA
