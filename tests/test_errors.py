@@ -549,4 +549,4 @@ def test_a_cuda_tensor_without_cuda_kernels_says_how_to_get_them():
         device = torch.device("cuda:0")
 
     with pytest.raises(RuntimeError, match=r"no CUDA kernels; rebuild.*TORCHTOPO_CUDA=1"):
-        registry.missing("vietoris_rips")(OnCuda(), "euclidean", None)
+        registry.missing("trees")(OnCuda(), "euclidean", None, None)

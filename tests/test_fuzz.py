@@ -16,7 +16,8 @@ from hypothesis import given
 
 import torchtopo
 from tests.fuzz import formulas, report
-from tests.fuzz.checks import CHECKS, close
+from tests.fuzz.checks import CHECKS
+from tests.fuzz.compare import close
 from tests.fuzz.draws import KINDS, draw
 from tests.fuzz.oracle import Cloud
 from tests.strategies import collinear_points, planted_trees, ultrametrics

@@ -42,15 +42,18 @@ def of_points(guard: Guard, points: Tensor, metric: str) -> Calls:
     pairs = torch.combinations(torch.arange(min(n, 9)))
     pull = torch.ones(len(pairs), dtype=points.dtype)
     yield (
-        "pair_distances_backward",
-        lambda: ops.pair_distances_backward(guard(pull), guard(points), guard(pairs), metric),
+        "pair_pulls",
+        lambda: ops.pair_pulls(guard(pull), guard(points), guard(pairs), metric),
     )
     ends = torch.tensor([0, 1, n] if n > 1 else [0, 1], dtype=torch.int32)
     yield (
-        "vietoris_rips_packed",
-        lambda: ops.vietoris_rips_packed(guard(points), guard(ends), metric),
+        "trees, packed",
+        lambda: ops.trees(guard(points), metric, None, guard(ends)),
     )
-    yield "diameter_packed", lambda: ops.diameter_packed(guard(points), guard(ends), metric)
+    yield (
+        "farthest_pairs, packed",
+        lambda: ops.farthest_pairs(guard(points), metric, None, guard(ends)),
+    )
     yield (
         "signature_edges, packed",
         lambda: ops.signature_edges(
@@ -65,21 +68,19 @@ def of_one_bag(guard: Guard, values: Tensor, metric: str) -> Calls:
     n = values.shape[0]
 
     def tree(lengths: Tensor | None) -> Any:
-        if metric == "precomputed":
-            return ops.minimum_spanning_tree(guard(values), lengths)
-        return ops.vietoris_rips(guard(values), metric, lengths)
+        return ops.trees(guard(values), metric, lengths, None)
 
     yield "tree", lambda: tree(None)
     yield "tree, half a bag", lambda: tree(guard(torch.tensor((n + 1) // 2)))
-    yield "diameter", lambda: ops.diameter(guard(values), metric, None)
+    yield "farthest_pairs", lambda: ops.farthest_pairs(guard(values), metric, None, None)
     yield (
-        "diameter, all but one",
-        lambda: ops.diameter(guard(values), metric, guard(torch.tensor(max(1, n - 1)))),
+        "farthest_pairs, all but one",
+        lambda: ops.farthest_pairs(guard(values), metric, guard(torch.tensor(max(1, n - 1))), None),
     )
     pairs = torch.combinations(torch.arange(min(n, 9)).flip(0) + n - min(n, 9))
     yield (
-        "pair_distances",
-        lambda: ops.pair_distances(guard(values), guard(pairs), metric),
+        "pair_lengths",
+        lambda: ops.pair_lengths(guard(values), guard(pairs), metric),
     )
     path = torch.stack((torch.arange(n - 1), torch.arange(1, n)), -1)
     yield "elder_rule", lambda: ops.elder_rule(guard(path), n)
@@ -141,8 +142,8 @@ def test_nor_of_half_types(dtype):
                 say(f"{metric} {dtype} {n}")
                 points = guard(torch.rand(n, 3).to(dtype))
                 pairs = guard(torch.combinations(torch.arange(n)))
-                ops.vietoris_rips(points, metric, None)
-                ops.pair_distances(points, pairs, metric)
+                ops.trees(points, metric, None, None)
+                ops.pair_lengths(points, pairs, metric)
                 guard.free()
 
     assert in_a_child(work) == ""
@@ -176,7 +177,7 @@ def test_what_a_child_dies_of_is_told():
 def test_results_are_guarded_too():
     guard = Guard("after")
     with guard.outputs():
-        edges, weights = ops.vietoris_rips(guard(torch.rand(4, 2)), "euclidean", None)
+        edges, weights = ops.trees(guard(torch.rand(4, 2)), "euclidean", None, None)
     assert guard.used == 3
     places = {t.data_ptr() + t.nbytes for t in (edges, weights)}
     assert all(end % PAGE == 0 for end in places)

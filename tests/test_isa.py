@@ -68,7 +68,7 @@ def test_lengths_and_gradients(isa, metric):
 def test_the_farthest_pair(isa, metric):
     points = torch.randn(3, 37, 37)
     lengths = torch.tensor([37, 2, 20])
-    pair = torch.ops.torchtopo.diameter(points, metric, lengths)
+    pair = torch.ops.torchtopo.farthest_pairs(points, metric, lengths, None)
     for bag, n, found in zip(points, lengths.tolist(), pair.tolist(), strict=True):
         bag = bag[:n, :n] if metric == "precomputed" else bag[:n]
         matrix = ref.distance_matrix(bag, metric).triu(1)

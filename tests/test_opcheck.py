@@ -16,18 +16,18 @@ packed, cu_seqlens = torch.rand(9, 2), torch.tensor([0, 4, 9], dtype=torch.int32
 pairs = torch.tensor([[[0, 1], [1, 2], [-1, -1]]] * 2)
 
 SAMPLES = [
-    (ops.minimum_spanning_tree, (distances, None)),
-    (ops.minimum_spanning_tree, (distances.half(), torch.tensor([5, 1]))),
-    (ops.vietoris_rips, (points, "euclidean", None)),
-    (ops.vietoris_rips, (leaf, "cosine", lengths)),
-    (ops.vietoris_rips, (points[0].bfloat16(), "manhattan", None)),
-    (ops.vietoris_rips_packed, (packed, cu_seqlens, "euclidean")),
+    (ops.trees, (distances, "precomputed", None, None)),
+    (ops.trees, (distances.half(), "precomputed", torch.tensor([5, 1]), None)),
+    (ops.trees, (points, "euclidean", None, None)),
+    (ops.trees, (leaf, "cosine", lengths, None)),
+    (ops.trees, (points[0].bfloat16(), "manhattan", None, None)),
+    (ops.trees, (packed, "euclidean", None, cu_seqlens)),
     # Under vmap packed batches have leading dimensions.
-    (ops.vietoris_rips_packed, (packed.expand(3, 9, 2), cu_seqlens.expand(3, 3), "euclidean")),
+    (ops.trees, (packed.expand(3, 9, 2), "euclidean", None, cu_seqlens.expand(3, 3))),
     (ops.elder_rule, (pairs, 7)),
-    (ops.pair_distances, (leaf, pairs, "euclidean")),
-    (ops.pair_distances, (points.double(), pairs, "chebyshev")),
-    (ops.pair_distances_backward, (torch.rand(2, 3), points, pairs, "euclidean")),
+    (ops.pair_lengths, (leaf, pairs, "euclidean")),
+    (ops.pair_lengths, (points.double(), pairs, "chebyshev")),
+    (ops.pair_pulls, (torch.rand(2, 3), points, pairs, "euclidean")),
     (
         ops.signature_edges,
         (points, leaf[..., :2], None, "cosine", "euclidean", lengths, None, True, False),
@@ -50,10 +50,10 @@ SAMPLES = [
             True,
         ),
     ),
-    (ops.diameter, (points, "euclidean", lengths)),
-    (ops.diameter, (distances, "precomputed", None)),
-    (ops.diameter_packed, (packed, cu_seqlens, "manhattan")),
-    (ops.diameter_packed, (packed.expand(3, 9, 2), cu_seqlens.expand(3, 3), "manhattan")),
+    (ops.farthest_pairs, (points, "euclidean", lengths, None)),
+    (ops.farthest_pairs, (distances, "precomputed", None, None)),
+    (ops.farthest_pairs, (packed, "manhattan", None, cu_seqlens)),
+    (ops.farthest_pairs, (packed.expand(3, 9, 2), "manhattan", None, cu_seqlens.expand(3, 3))),
 ]
 
 

@@ -32,7 +32,9 @@ def elder_rule(edges: int, bags: int, m: int, n: int, dying: int, threads: int) 
 def single_linkage(
     edges: int, bags: int, m: int, cu_seqlens: int, merges: int, threads: int
 ) -> None: ...
-def exchange(inner: int, outer: int, bags: int, m: int, replaced: int, threads: int) -> None: ...
+def tree_exchange(
+    inner: int, outer: int, bags: int, m: int, replaced: int, threads: int
+) -> None: ...
 def matching(
     a: tuple[int, int],  # address of ascending doubles, and how many each bag has
     b: tuple[int, int],

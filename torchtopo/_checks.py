@@ -151,6 +151,23 @@ def check_packed(
         )
 
 
+def check_batch(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    name: str | None = None,
+    metric_name: str = "metric",
+) -> None:
+    """Check the shapes and dtypes of a batch, padded or packed; no value is read."""
+    if name is None:
+        name = "distances" if metric == "precomputed" else "points"
+    if cu_seqlens is None:
+        check_points(points, metric, lengths, name, metric_name)
+    else:
+        check_packed(points, cu_seqlens, metric, name, metric_name)
+
+
 def check_cu_seqlens(cu_seqlens: Tensor, rows: Tensor, name: str) -> None:
     """Check that cu_seqlens is `(B+1,)`, integer and where its `rows` are; no value is read."""
     _check_integers(cu_seqlens, "cu_seqlens", rows, name)
@@ -202,12 +219,8 @@ def check_spaces(
     cu_seqlens: Tensor | None,
 ) -> None:
     """Check that x and z are the same bags in two spaces, and that pairs_x fits; reads no value."""
-    if cu_seqlens is None:
-        check_points(x, metric_x, lengths, "x", "metric_x")
-        check_points(z, metric_z, lengths, "z", "metric_z")
-    else:
-        check_packed(x, cu_seqlens, metric_x, "x", "metric_x")
-        check_packed(z, cu_seqlens, metric_z, "z", "metric_z")
+    check_batch(x, metric_x, lengths, cu_seqlens, "x", "metric_x")
+    check_batch(z, metric_z, lengths, cu_seqlens, "z", "metric_z")
     if x.shape[:-1] != z.shape[:-1]:
         raise ValueError(
             f"x and z must be the same bags, equal but for the last dimension; "
@@ -321,11 +334,9 @@ def check_values(
     """
     check_space(points, metric, name)
     check_ragged(lengths, cu_seqlens)
+    check_batch(points, metric, lengths, cu_seqlens, name)
     if cu_seqlens is not None:
-        check_packed(points, cu_seqlens, metric, name)
         check_cu_seqlens_in_order(cu_seqlens, points.shape[0])
-    else:
-        check_points(points, metric, lengths, name)
     nan = points.detach().isnan()
     if metric == "precomputed":
         nan = nan.triu(1)

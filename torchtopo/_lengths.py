@@ -62,7 +62,7 @@ def pair_distances(
 
 def lengths_of(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """`pair_distances` before rounding to a half type."""
-    return with_gradient(registry.pair_distances(points, pairs, metric), points, pairs, metric)
+    return with_gradient(registry.pair_lengths(points, pairs, metric), points, pairs, metric)
 
 
 def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
@@ -74,7 +74,7 @@ def with_gradient(values: Tensor, points: Tensor, pairs: Tensor, metric: str) ->
         entries = matrix_entries(points, pairs).to(values.dtype)
         return torch.where(names_no_points(pairs, points.shape[-1]), values, entries)
     if not transformed and has_kernels(points):
-        apply: Any = _PairDistances.apply
+        apply: Any = _PairLengths.apply
         result: Tensor = apply(values, points, pairs, metric)
         return result
     return _traced(values, points, pairs, metric)
@@ -112,7 +112,7 @@ def gradient_of(
 ) -> Tensor:
     """The gradient Σ slope·∂length of the points, itself differentiable where that is recorded."""
     if not torch.is_grad_enabled():
-        pulled: Tensor = registry.pair_distances_backward(slope, points, pairs, metric)
+        pulled: Tensor = registry.pair_pulls(slope, points, pairs, metric)
     else:
         alias = points.view_as(points)  # of the points themselves, grad would run the user's hooks
         lengths = _traced(values, alias, pairs, metric)
@@ -128,7 +128,7 @@ def _traced(values: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tenso
     return values + (lengths - lengths.detach()).to(values.dtype)
 
 
-class _PairDistances(torch.autograd.Function):
+class _PairLengths(torch.autograd.Function):
     """Reverse mode by one kernel; the graph of a second derivative is the tensor code's."""
 
     @staticmethod

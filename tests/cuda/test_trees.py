@@ -247,15 +247,17 @@ def test_a_bag_too_large_for_the_path_is_an_error(gpu: torch.device) -> None:
 
 
 @pytest.mark.parametrize("metric", [*METRICS[:3], "precomputed"])
-def test_diameters(device: torch.device, metric: str) -> None:
+def test_farthest_pairs(device: torch.device, metric: str) -> None:
     ops = torch.ops.torchtopo
     data, lengths = grid(3, 60, 60, high=9), torch.tensor([60, 1, 33])
-    found = ops.diameter(data.to(device), metric, lengths.to(device))
-    assert torch.equal(found.cpu(), ops.diameter(data, metric, lengths))
+    found = ops.farthest_pairs(data.to(device), metric, lengths.to(device), None)
+    assert torch.equal(found.cpu(), ops.farthest_pairs(data, metric, lengths, None))
     if metric != "precomputed":
         ends = torch.tensor([0, 100, 101, 180])
-        found = ops.diameter_packed(data.reshape(-1, 60).to(device), ends.to(device), metric)
-        assert torch.equal(found.cpu(), ops.diameter_packed(data.reshape(-1, 60), ends, metric))
+        found = ops.farthest_pairs(data.reshape(-1, 60).to(device), metric, None, ends.to(device))
+        assert torch.equal(
+            found.cpu(), ops.farthest_pairs(data.reshape(-1, 60), metric, None, ends)
+        )
 
 
 def test_config_names_the_kernels(gpu: torch.device) -> None:

@@ -49,11 +49,13 @@ def test_opcheck(device: torch.device) -> None:
     points, lengths = torch.randn(2, 9, 3, device=device), torch.tensor([9, 4], device=device)
     ends = torch.tensor([0, 9, 18], device=device)
     pairs = torchtopo.vietoris_rips_pairs(points)
-    torch.library.opcheck(ops.vietoris_rips, (points, "euclidean", lengths))
-    torch.library.opcheck(ops.vietoris_rips_packed, (points.reshape(-1, 3), ends, "cosine"))
-    torch.library.opcheck(ops.minimum_spanning_tree, (torch.rand(2, 9, 9, device=device), lengths))
+    torch.library.opcheck(ops.trees, (points, "euclidean", lengths, None))
+    torch.library.opcheck(ops.trees, (points.reshape(-1, 3), "cosine", None, ends))
+    torch.library.opcheck(
+        ops.trees, (torch.rand(2, 9, 9, device=device), "precomputed", lengths, None)
+    )
     torch.library.opcheck(ops.elder_rule, (pairs, 9))
-    torch.library.opcheck(ops.pair_distances, (points, pairs, "manhattan"))
+    torch.library.opcheck(ops.pair_lengths, (points, pairs, "manhattan"))
 
 
 def test_compile(device: torch.device) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 import torchtopo
 from tests.fuzz import formulas
+from tests.fuzz.compare import close, near, same
 from tests.fuzz.oracle import FINITE, Cloud, kruskal
 from tests.fuzz.views import Batch, laid_out
 
@@ -23,42 +24,6 @@ ops = torch.ops.torchtopo
 
 def cloud(values: Tensor, metric: str) -> Cloud:
     return Cloud(values.tolist(), metric)
-
-
-def same(found: Tensor, expected: Tensor, what: str) -> None:
-    """Equal to the bit, but that any NaN is any other."""
-    assert found.dtype == expected.dtype, f"{what}: {found.dtype} for {expected.dtype}"
-    assert found.shape == expected.shape, f"{what}: {found.shape} for {expected.shape}"
-    if found.is_floating_point():
-        wrong = ~((found == expected) | (found.isnan() & expected.isnan()))
-        assert not bool(wrong.any()), f"{what}: {found[wrong]} for {expected[wrong]}"
-    assert torch.equal(found.nan_to_num(), expected.nan_to_num()), f"{what}: {found}, {expected}"
-
-
-def close(found: Tensor, expected: Sequence[float], slack: Sequence[float], what: str) -> None:
-    """Within `slack` of numbers in float64, once these are rounded to the type found."""
-    right = torch.tensor(expected, dtype=torch.float64).reshape(found.shape)
-    room = torch.tensor(slack, dtype=torch.float64).reshape(found.shape)
-    got = found.double()
-    rounded = right.to(found.dtype).double()
-    edge = torch.finfo(found.dtype).max
-    good = (
-        (got == rounded)
-        | (got.isnan() & right.isnan())
-        | ((got - right).abs() <= room)
-        | room.isinf()
-        | (got.isinf() & (got.sign() == right.sign()) & (right.abs() + room > edge))
-        | (rounded.isinf() & (got.sign() == right.sign()) & (got.abs() + room >= edge))
-    )
-    assert bool(good.all()), f"{what}: {found[~good].tolist()} for {right[~good].tolist()}"
-
-
-def near(found: Tensor, expected: Tensor, *terms: Tensor, ulps: int = 512) -> None:
-    """Equal up to rounding of sums whose terms may be as large as the largest of these."""
-    sizes = torch.cat([v.flatten() for v in (expected, *terms)]).abs()
-    scale = sizes[sizes.isfinite()].max().item() if sizes.isfinite().any() else 0.0
-    eps = ulps * torch.finfo(expected.dtype).eps
-    torch.testing.assert_close(found, expected, rtol=eps, atol=eps * scale, equal_nan=True)
 
 
 # Checks
@@ -163,7 +128,7 @@ def lengths(bags: Bags, metric: str, **setting: Any) -> None:
         given = laid_out(torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2), "strided")
         with batch.chosen():
             found = torchtopo.pair_distances(batch.spaces[0], given, metric=metric)
-            measured = ops.pair_distances(batch.spaces[0], given, metric)
+            measured = ops.pair_lengths(batch.spaces[0], given, metric)
         same(found, measured.to(values.dtype), "pair_distances, the operator's")
         right, info = cloud(values, metric), torch.finfo(measured.dtype)
         own = [right.length(i, j) if i >= 0 else 0.0 for i, j in pairs]
@@ -396,7 +361,7 @@ def many(
     points = points * 2.0**exponent
     batch = Batch([(points,)], (metric,), "alone", setting)
     with batch.chosen():
-        pairs, weights = ops.vietoris_rips(batch.spaces[0], metric, None)
+        pairs, weights = ops.trees(batch.spaces[0], metric, None, None)
     edges = pairs.tolist()
     assert [list(e) for e in kruskal(n, edges)[0]] == edges, "the edges do not span"
     right = formulas.deaths_of_many(points.double().numpy(), metric)
@@ -420,21 +385,14 @@ CHECKS: dict[str, Callable[..., None]] = {
 
 def tree_of(points: Tensor, metric: str, ragged: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Pairs, and their lengths in the type that they are measured in."""
-    if "cu_seqlens" in ragged:
-        found = ops.vietoris_rips_packed(points, ragged["cu_seqlens"], metric)
-    elif metric == "precomputed":
-        found = ops.minimum_spanning_tree(points, ragged.get("lengths"))
-    else:
-        found = ops.vietoris_rips(points, metric, ragged.get("lengths"))
-    pairs, weights = found
+    pairs, weights = ops.trees(points, metric, ragged.get("lengths"), ragged.get("cu_seqlens"))
     return pairs, weights
 
 
 def farthest_of(points: Tensor, metric: str, ragged: dict[str, Tensor]) -> Tensor:
-    if "cu_seqlens" in ragged:
-        found: Tensor = ops.diameter_packed(points, ragged["cu_seqlens"], metric)
-    else:
-        found = ops.diameter(points, metric, ragged.get("lengths"))
+    found: Tensor = ops.farthest_pairs(
+        points, metric, ragged.get("lengths"), ragged.get("cu_seqlens")
+    )
     return found
 
 

@@ -54,21 +54,21 @@ def test_trees_of_points(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     lengths = torch.tensor([[30, 4], [1, 17]], dtype=torch.int32)
     ops = torch.ops.torchtopo
     for sizes in (None, lengths):
-        pairs, weights = cuda.vietoris_rips(clouds, metric, sizes)
-        expected_pairs, expected_weights = ops.vietoris_rips(clouds, metric, sizes)
+        pairs, weights = cuda.trees(clouds, metric, sizes, None)
+        expected_pairs, expected_weights = ops.trees(clouds, metric, sizes, None)
         assert torch.equal(pairs, expected_pairs)
         torch.testing.assert_close(weights, expected_weights, rtol=3e-7, atol=0)
-    measured = cuda.pair_distances(clouds, pairs, metric)
+    measured = cuda.pair_lengths(clouds, pairs, metric)
     assert torch.equal(measured, weights)
     assert torch.equal(cuda.elder_rule(pairs, 30), ops.elder_rule(pairs, 30))
     points, cu_seqlens = torchtopo.pack([clouds[0, 0], clouds[0, 1, :4], clouds[1, 0, :1]])
-    packed, _ = cuda.vietoris_rips_packed(points, cu_seqlens, metric)
-    assert torch.equal(packed, ops.vietoris_rips_packed(points, cu_seqlens, metric)[0])
+    packed, _ = cuda.trees(points, metric, None, cu_seqlens)
+    assert torch.equal(packed, ops.trees(points, metric, None, cu_seqlens)[0])
 
 
 @pytest.mark.parametrize("metric", list(_metric.METRICS))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_diameters(cuda: Any, metric: str, dtype: torch.dtype) -> None:
+def test_farthest_pairs(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     ops = torch.ops.torchtopo
     data = torch.randint(0, 9, (2, 3, 21, 21)).to(dtype)  # many ties
     if metric == "cosine":
@@ -77,12 +77,12 @@ def test_diameters(cuda: Any, metric: str, dtype: torch.dtype) -> None:
     data[1, 2, 3, 7] = torch.nan
     lengths = torch.tensor([[21, 1, 2], [20, 13, 21]])
     for sizes in (None, lengths):
-        found = cuda.diameter(data, metric, sizes)
-        assert torch.equal(found, ops.diameter(data, metric, sizes))
+        found = cuda.farthest_pairs(data, metric, sizes, None)
+        assert torch.equal(found, ops.farthest_pairs(data, metric, sizes, None))
     if metric != "precomputed":
         ends = torch.tensor([0, 21, 22, 40, 126])
-        found = cuda.diameter_packed(data.reshape(-1, 21), ends, metric)
-        assert torch.equal(found, ops.diameter_packed(data.reshape(-1, 21), ends, metric))
+        found = cuda.farthest_pairs(data.reshape(-1, 21), metric, None, ends)
+        assert torch.equal(found, ops.farthest_pairs(data.reshape(-1, 21), metric, None, ends))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -90,14 +90,14 @@ def test_distances_beyond_the_type_are_never_the_farthest(cuda: Any, dtype: torc
     """max - (-max) is finite in double, where lengths are measured, and not in float32."""
     most = torch.finfo(dtype).max
     cloud = torch.tensor([[most], [-most], [most / 2], [0.0]], dtype=dtype)
-    assert cuda.diameter(cloud, "euclidean", None).tolist() == [0, 3]
-    assert cuda.diameter(cloud[:2], "euclidean", None).tolist() == [-1, -1]
+    assert cuda.farthest_pairs(cloud, "euclidean", None, None).tolist() == [0, 3]
+    assert cuda.farthest_pairs(cloud[:2], "euclidean", None, None).tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("n", [1, 40])
 def test_trees_of_matrices(cuda: Any, n: int) -> None:
     matrices = torch.randint(0, 5, (3, n, n)).double().mT  # not contiguous
-    edges, weights = cuda.minimum_spanning_tree(matrices, None)
+    edges, weights = cuda.trees(matrices, "precomputed", None, None)
     expected = torchtopo.minimum_spanning_tree(matrices)
     assert torch.equal(edges, expected.edges)
     assert torch.equal(weights, expected.weights)
@@ -115,29 +115,29 @@ def test_gradients(cuda: Any, metric: str, dtype: torch.dtype) -> None:
         pairs[0, : m // 2, 0] = 0  # a star
         pairs[(pairs < 0).any(-1)] = -1
         grad = torch.randn(bags, m, dtype=dtype, generator=generator)
-        found = cuda.pair_distances_backward(grad, points, pairs, metric)
-        assert torch.equal(cuda.pair_distances_backward(grad, points, pairs, metric), found)
-        expected = torch.ops.torchtopo.pair_distances_backward(grad, points, pairs, metric)
+        found = cuda.pair_pulls(grad, points, pairs, metric)
+        assert torch.equal(cuda.pair_pulls(grad, points, pairs, metric), found)
+        expected = torch.ops.torchtopo.pair_pulls(grad, points, pairs, metric)
         close = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {}
         torch.testing.assert_close(found, expected, **close)
     points[0, 3, 0], points[0, 4, 0] = torch.nan, torch.inf
-    found = cuda.pair_distances_backward(grad, points, pairs, metric)
-    expected = torch.ops.torchtopo.pair_distances_backward(grad, points, pairs, metric)
+    found = cuda.pair_pulls(grad, points, pairs, metric)
+    expected = torch.ops.torchtopo.pair_pulls(grad, points, pairs, metric)
     torch.testing.assert_close(found, expected, equal_nan=True, **close)
 
 
 def test_gradients_take_three_launches(cuda: Any, module: ModuleType) -> None:
     points, pairs = torch.randn(16, 256, 64), torch.randint(0, 256, (16, 510, 2))
     before = module.launches()
-    cuda.pair_distances_backward(torch.ones(16, 510), points[..., :1], pairs, "euclidean")
+    cuda.pair_pulls(torch.ones(16, 510), points[..., :1], pairs, "euclidean")
     assert module.launches() == before + 3
-    empty = cuda.pair_distances_backward(torch.ones(2, 0), points[:2], pairs[:2, :0], "euclidean")
+    empty = cuda.pair_pulls(torch.ones(2, 0), points[:2], pairs[:2, :0], "euclidean")
     assert empty.shape == (2, 256, 64)
     assert (empty == 0).all()
 
 
 def test_no_bags(cuda: Any) -> None:
-    pairs, weights = cuda.vietoris_rips(torch.zeros(0, 5, 2), "euclidean", None)
+    pairs, weights = cuda.trees(torch.zeros(0, 5, 2), "euclidean", None, None)
     assert pairs.shape == (0, 4, 2)
     assert weights.shape == (0, 4)
 
@@ -145,8 +145,8 @@ def test_no_bags(cuda: Any) -> None:
 def test_one_launch_for_small_bags(cuda: Any, module: ModuleType) -> None:
     with _cuda.path("automatic"):
         for call in (
-            lambda: cuda.vietoris_rips(torch.randn(8, 64, 16), "euclidean", None),
-            lambda: cuda.minimum_spanning_tree(torch.rand(8, 64, 64), None),
+            lambda: cuda.trees(torch.randn(8, 64, 16), "euclidean", None, None),
+            lambda: cuda.trees(torch.rand(8, 64, 64), "precomputed", None, None),
         ):
             before = module.launches()
             call()
@@ -155,11 +155,11 @@ def test_one_launch_for_small_bags(cuda: Any, module: ModuleType) -> None:
 
 def test_errors(cuda: Any) -> None:
     with pytest.raises(TypeError, match="float"):
-        cuda.vietoris_rips(torch.zeros(3, 2, dtype=torch.int32), "euclidean", None)
+        cuda.trees(torch.zeros(3, 2, dtype=torch.int32), "euclidean", None, None)
     with pytest.raises(ValueError, match="lengths must have the batch shape"):
-        cuda.vietoris_rips(torch.zeros(3, 4, 2), "euclidean", torch.ones(2, dtype=torch.int64))
+        cuda.trees(torch.zeros(3, 4, 2), "euclidean", torch.ones(2, dtype=torch.int64), None)
     with _cuda.path("one_block"), pytest.raises(ValueError, match="a block holds at most 2048"):
-        cuda.vietoris_rips(torch.zeros(3000, 2), "euclidean", None)
+        cuda.trees(torch.zeros(3000, 2), "euclidean", None, None)
 
 
 def test_threads_do_not_lower_each_others_shared_memory(tmp_path: Path, compiler: str) -> None:

@@ -210,10 +210,5 @@ def tree(
     _checks.check_space(points, metric, name)
     if lengths is not None or cu_seqlens is not None:
         _checks.check_ragged(lengths, cu_seqlens)
-    if cu_seqlens is not None:
-        pairs, weights = registry.vietoris_rips_packed(points, cu_seqlens, metric)
-    elif metric == "precomputed":
-        pairs, weights = registry.minimum_spanning_tree(points, lengths)
-    else:
-        pairs, weights = registry.vietoris_rips(points, metric, lengths)
+    pairs, weights = registry.trees(points, metric, lengths, cu_seqlens)
     return pairs, weights

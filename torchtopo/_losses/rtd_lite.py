@@ -260,7 +260,7 @@ def _padded(points: Tensor, cu_seqlens: Tensor) -> tuple[Tensor, Tensor]:
 def _entries(points: Tensor, every: Tensor, metric: str) -> Tensor:
     """The distances `(*B, N(N-1)/2)` of every pair i < j, without a gradient."""
     pairs = every.expand(*points.shape[:-2], *every.shape)
-    distances: Tensor = registry.pair_distances(points.detach(), pairs, metric)
+    distances: Tensor = registry.pair_lengths(points.detach(), pairs, metric)
     return distances
 
 

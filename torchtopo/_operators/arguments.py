@@ -25,6 +25,14 @@ _DTYPES = {torch.float32: 0, torch.float64: 1}
 _METRICS = {metric: place for place, metric in enumerate(METRICS)}
 
 
+def at_pairs(points: Tensor, pairs: Tensor, metric: str) -> tuple[Tensor, Space, Bags, Tensor]:
+    """Checked: the points' values, what kernels are told of them, and the contiguous pairs."""
+    _checks.check_points(points, metric)
+    _checks.check_pairs(points, pairs)
+    values, space = space_of(points, metric)
+    return values, space, bags_of(points)[1], pairs.contiguous()
+
+
 def space_of(points: Tensor, metric: str) -> tuple[Tensor, Space]:
     """Contiguous values of the dtype in which they are measured, and what the kernels are told."""
     dtype = points.dtype
@@ -59,6 +67,18 @@ def bags_of(
     if points.is_cpu and not _C.well_formed(bags):
         _checks.check_lengths_in_range(lengths, n)
     return sizes, bags
+
+
+def shape_of_trees(points: Tensor, cu_seqlens: Tensor | None) -> tuple[int, ...]:
+    """One edge less than points in each bag: `(*B, N-1)`, packed `(T-B,)`."""
+    *batch, n, _ = points.shape
+    return *batch, n - (1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1)
+
+
+def shape_of_bags(points: Tensor, cu_seqlens: Tensor | None) -> tuple[int, ...]:
+    """`(*B)`, packed `(B,)`."""
+    batch = points.shape[:-2]
+    return (*batch,) if cu_seqlens is None else (*batch, cu_seqlens.shape[-1] - 1)
 
 
 def pulls_of(grad: Tensor, values: Tensor, pairs: Tensor) -> Tensor:

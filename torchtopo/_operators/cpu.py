@@ -1,7 +1,8 @@
 """The operators on the CPU: check the arguments, allocate the outputs, call the compiled kernel.
 
-Values of `lengths` and `cu_seqlens` are checked here, at run time, before the kernel touches memory
-through them; those of pairs are checked by the kernel as it reads them.
+Values of `lengths` and `cu_seqlens` are checked as they are made ready for the kernel; those of
+pairs are checked by the kernel as it reads them. Tensors are made from numbers one by one:
+from a tuple it costs a call of ten points a microsecond more.
 """
 
 from __future__ import annotations
@@ -13,23 +14,39 @@ from torch import Tensor
 
 from torchtopo import _C, _checks
 from torchtopo._bags import renamed
-from torchtopo._operators.arguments import bags_of, pulls_of, space_of
+from torchtopo._operators.arguments import (
+    at_pairs,
+    bags_of,
+    pulls_of,
+    shape_of_bags,
+    shape_of_trees,
+    space_of,
+)
 
 
-def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    _checks.check_points(distances, "precomputed", lengths, "distances")
-    return _trees(distances, "precomputed", lengths, None)
+def trees(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    _checks.check_batch(points, metric, lengths, cu_seqlens)
+    values, space = space_of(points, metric)
+    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    shape = shape_of_trees(points, cu_seqlens)
+    edges = torch.empty(*shape, 2, dtype=torch.int64)
+    weights = torch.empty(*shape, dtype=values.dtype)
+    _C.trees(space, bags, edges.data_ptr(), weights.data_ptr(), torch.get_num_threads())
+    return edges if cu_seqlens is None else renamed(edges, points.shape[-2], -1), weights
 
 
-def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    _checks.check_points(points, metric, lengths)
-    return _trees(points, metric, lengths, None)
-
-
-def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-    _checks.check_packed(points, cu_seqlens, metric)
-    edges, weights = _trees(points, metric, None, cu_seqlens)
-    return renamed(edges, points.shape[-2], -1), weights
+def farthest_pairs(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> Tensor:
+    """The farthest pair at a finite distance; a pair at distance NaN comes before it."""
+    _checks.check_batch(points, metric, lengths, cu_seqlens)
+    _values, space = space_of(points, metric)
+    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    pairs = torch.empty(*shape_of_bags(points, cu_seqlens), 2, dtype=torch.int64)
+    _C.farthest_pairs(space, bags, pairs.data_ptr(), torch.get_num_threads())
+    return pairs if cu_seqlens is None else renamed(pairs, points.shape[-2], -1)
 
 
 def signature_edges(
@@ -48,16 +65,15 @@ def signature_edges(
     values_x, space_x = space_of(x, metric_x)
     values_z, space_z = space_of(z, metric_z)
     _kept, bags = bags_of(x, lengths, cu_seqlens)
-    *batch, n, _ = x.shape
-    each = [] if cu_seqlens is None else [cu_seqlens.shape[-1] - 1]
-    m = n - (each[0] if each else 1)
+    *batch, m = shape_of_trees(x, cu_seqlens)
+    each, n = shape_of_bags(x, cu_seqlens), x.shape[-2]
     if pairs_x is not None:
-        pairs_x = (renamed(pairs_x, n, 1) if each else pairs_x).contiguous()
+        pairs_x = (pairs_x if cu_seqlens is None else renamed(pairs_x, n, 1)).contiguous()
     pairs = torch.empty(*batch, 2 * m, 2, dtype=torch.int64)
     a = torch.empty(*batch, 2 * m, dtype=values_x.dtype)
     b = torch.empty(*batch, 2 * m, dtype=values_z.dtype)
-    far_x = torch.empty((*batch, *each, 2) if farthest_x else 0, dtype=torch.int64)
-    far_z = torch.empty((*batch, *each, 2) if farthest_z else 0, dtype=torch.int64)
+    far_x = torch.empty((*each, 2) if farthest_x else 0, dtype=torch.int64)
+    far_z = torch.empty((*each, 2) if farthest_z else 0, dtype=torch.int64)
     _C.signature_edges(
         space_x,
         space_z,
@@ -67,7 +83,7 @@ def signature_edges(
         (far_x.data_ptr() if farthest_x else 0, far_z.data_ptr() if farthest_z else 0),
         torch.get_num_threads(),
     )
-    if not (each and batch):
+    if cu_seqlens is None or not batch:
         return pairs, a, b, far_x, far_z
 
     def of_copies(values: Tensor) -> Tensor:
@@ -83,84 +99,32 @@ def signature_edges(
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
     *batch, m, _ = pairs.shape
     edges = pairs.contiguous()
-    dying = torch.empty(*batch, m, dtype=torch.int64)  # of numbers it costs less than of a tuple
+    dying = torch.empty(*batch, m, dtype=torch.int64)
     bags = math.prod(batch)
     _C.elder_rule(edges.data_ptr(), bags, m, n, dying.data_ptr(), torch.get_num_threads())
     return dying
 
 
-def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-    _checks.check_points(points, metric)
-    _checks.check_pairs(points, pairs)
-    values, space = space_of(points, metric)
-    *batch, m, _ = pairs.shape
-    edges = pairs.contiguous()
+def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    values, space, bags, edges = at_pairs(points, pairs, metric)
+    *batch, m, _ = edges.shape
     lengths = torch.empty(*batch, m, dtype=values.dtype)
-    _C.pair_lengths(
-        space,
-        bags_of(points)[1],
-        edges.data_ptr(),
-        m,
-        lengths.data_ptr(),
-        torch.get_num_threads(),
-    )
+    _C.pair_lengths(space, bags, edges.data_ptr(), m, lengths.data_ptr(), torch.get_num_threads())
     return lengths
 
 
-def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+def pair_pulls(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     """The gradient of the points: each pair pulls its two ends along the gradient of its length."""
-    _checks.check_points(points, metric)
-    _checks.check_pairs(points, pairs)
-    values, space = space_of(points, metric)
-    edges, pulls = pairs.contiguous(), pulls_of(grad, values, pairs)
+    values, space, bags, edges = at_pairs(points, pairs, metric)
+    pulls = pulls_of(grad, values, pairs)
     gradient = torch.empty(*points.shape, dtype=values.dtype)
     _C.pair_pulls(
         space,
-        bags_of(points)[1],
+        bags,
         edges.data_ptr(),
-        pairs.shape[-2],
+        edges.shape[-2],
         pulls.data_ptr(),
         gradient.data_ptr(),
         torch.get_num_threads(),
     )
     return gradient.to(points.dtype)
-
-
-def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
-    """The farthest pair at a finite distance; a pair at distance NaN comes before it."""
-    _checks.check_points(points, metric, lengths)
-    pairs = torch.empty((*points.shape[:-2], 2), dtype=torch.int64)
-    return _farthest(points, metric, lengths, None, pairs)
-
-
-def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
-    """The farthest pair of each packed bag, in packed row numbers."""
-    _checks.check_packed(points, cu_seqlens, metric)
-    pairs = torch.empty((*cu_seqlens.shape[:-1], cu_seqlens.shape[-1] - 1, 2), dtype=torch.int64)
-    return renamed(_farthest(points, metric, None, cu_seqlens, pairs), points.shape[-2], -1)
-
-
-def _trees(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    values, space = space_of(points, metric)
-    _kept, bags = bags_of(points, lengths, cu_seqlens)
-    *batch, n, _ = points.shape
-    m = n - (1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1)
-    edges = torch.empty(*batch, m, 2, dtype=torch.int64)
-    weights = torch.empty(*batch, m, dtype=values.dtype)
-    _C.trees(space, bags, edges.data_ptr(), weights.data_ptr(), torch.get_num_threads())
-    return edges, weights
-
-
-def _farthest(
-    points: Tensor,
-    metric: str,
-    lengths: Tensor | None,
-    cu_seqlens: Tensor | None,
-    pairs: Tensor,
-) -> Tensor:
-    _values, space = space_of(points, metric)
-    _kept, bags = bags_of(points, lengths, cu_seqlens)
-    _C.farthest_pairs(space, bags, pairs.data_ptr(), torch.get_num_threads())
-    return pairs

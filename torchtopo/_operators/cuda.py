@@ -17,7 +17,14 @@ from torch import Tensor
 from torchtopo import _C, _checks
 from torchtopo._bags import renamed
 from torchtopo._operators import generic
-from torchtopo._operators.arguments import bags_of, pulls_of, space_of
+from torchtopo._operators.arguments import (
+    at_pairs,
+    bags_of,
+    pulls_of,
+    shape_of_bags,
+    shape_of_trees,
+    space_of,
+)
 
 _PATHS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
 _path = 0
@@ -34,90 +41,13 @@ def path(name: str) -> Iterator[None]:
         _path = before
 
 
-def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    _checks.check_points(distances, "precomputed", lengths, "distances")
-    return _trees(distances, "precomputed", lengths, None)
-
-
-def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    _checks.check_points(points, metric, lengths)
-    return _trees(points, metric, lengths, None)
-
-
-def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-    _checks.check_packed(points, cu_seqlens, metric)
-    edges, weights = _trees(points, metric, None, cu_seqlens)
-    return renamed(edges, points.shape[-2], -1), weights
-
-
-def elder_rule(pairs: Tensor, n: int) -> Tensor:
-    *batch, m, _ = pairs.shape
-    edges = pairs.contiguous()
-    bags = math.prod(batch)
-    dying = edges.new_empty((*batch, m))
-    with torch.cuda.device(edges.device):
-        workspace = _workspace(_C.cuda_elder_rule_workspace(bags, n), edges.device)
-        _C.cuda_elder_rule(
-            _where(edges), edges.data_ptr(), bags, m, n, dying.data_ptr(), workspace.data_ptr()
-        )
-    return dying
-
-
-def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-    _checks.check_points(points, metric)
-    _checks.check_pairs(points, pairs)
-    if metric == "precomputed":  # a gather, which torch does on the device
-        return generic.pair_distances(points, pairs, metric)
-    values, space = space_of(points, metric)
-    edges, m = pairs.contiguous(), pairs.shape[-2]
-    lengths = values.new_empty(pairs.shape[:-1])
-    with torch.cuda.device(values.device):
-        _C.cuda_pair_lengths(
-            _where(values), space, bags_of(points)[1], edges.data_ptr(), m, lengths.data_ptr()
-        )
-    return lengths
-
-
-def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-    _checks.check_points(points, metric)
-    _checks.check_pairs(points, pairs)
-    values, space = space_of(points, metric)
-    edges, pulls = pairs.contiguous(), pulls_of(grad, values, pairs)
-    bags, m = bags_of(points)[1], pairs.shape[-2]
-    gradient = torch.empty_like(values)
-    with torch.cuda.device(values.device):
-        workspace = _workspace(_C.cuda_pair_pulls_workspace(bags, m), values.device)
-        _C.cuda_pair_pulls(
-            _where(values),
-            space,
-            bags,
-            edges.data_ptr(),
-            m,
-            pulls.data_ptr(),
-            gradient.data_ptr(),
-            workspace.data_ptr(),
-        )
-    return gradient.to(points.dtype)
-
-
-def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
-    _checks.check_points(points, metric, lengths)
-    return _farthest(points, metric, lengths, None, (*points.shape[:-2], 2))
-
-
-def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
-    _checks.check_packed(points, cu_seqlens, metric)
-    shape = (*cu_seqlens.shape[:-1], cu_seqlens.shape[-1] - 1, 2)
-    return renamed(_farthest(points, metric, None, cu_seqlens, shape), points.shape[-2], -1)
-
-
-def _trees(
+def trees(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> tuple[Tensor, Tensor]:
+    _checks.check_batch(points, metric, lengths, cu_seqlens)
     values, space = space_of(points, metric)
     _kept, bags = bags_of(points, lengths, cu_seqlens)
-    m = points.shape[-2] - (1 if cu_seqlens is None else cu_seqlens.shape[-1] - 1)
-    shape = (*points.shape[:-2], m)
+    shape = shape_of_trees(points, cu_seqlens)
     edges = values.new_empty((*shape, 2), dtype=torch.int64)
     weights = values.new_empty(shape)
     if cu_seqlens is not None:  # rows that wrong cu_seqlens give to no bag keep these values
@@ -134,23 +64,64 @@ def _trees(
             weights.data_ptr(),
             workspace.data_ptr(),
         )
-    return edges, weights
+    return edges if cu_seqlens is None else renamed(edges, points.shape[-2], -1), weights
 
 
-def _farthest(
-    points: Tensor,
-    metric: str,
-    lengths: Tensor | None,
-    cu_seqlens: Tensor | None,
-    shape: tuple[int, ...],
+def farthest_pairs(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> Tensor:
+    _checks.check_batch(points, metric, lengths, cu_seqlens)
     values, space = space_of(points, metric)
     _kept, bags = bags_of(points, lengths, cu_seqlens)
-    pairs = values.new_empty(shape, dtype=torch.int64)
+    pairs = values.new_empty((*shape_of_bags(points, cu_seqlens), 2), dtype=torch.int64)
     with torch.cuda.device(values.device):
         workspace = _workspace(_C.cuda_farthest_pairs_workspace(bags), values.device)
         _C.cuda_farthest_pairs(_where(values), space, bags, pairs.data_ptr(), workspace.data_ptr())
-    return pairs
+    return pairs if cu_seqlens is None else renamed(pairs, points.shape[-2], -1)
+
+
+def elder_rule(pairs: Tensor, n: int) -> Tensor:
+    *batch, m, _ = pairs.shape
+    edges = pairs.contiguous()
+    bags = math.prod(batch)
+    dying = edges.new_empty((*batch, m))
+    with torch.cuda.device(edges.device):
+        workspace = _workspace(_C.cuda_elder_rule_workspace(bags, n), edges.device)
+        _C.cuda_elder_rule(
+            _where(edges), edges.data_ptr(), bags, m, n, dying.data_ptr(), workspace.data_ptr()
+        )
+    return dying
+
+
+def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    if metric == "precomputed":  # a gather, which torch does on the device
+        return generic.pair_lengths(points, pairs, metric)
+    values, space, bags, edges = at_pairs(points, pairs, metric)
+    lengths = values.new_empty(pairs.shape[:-1])
+    with torch.cuda.device(values.device):
+        _C.cuda_pair_lengths(
+            _where(values), space, bags, edges.data_ptr(), edges.shape[-2], lengths.data_ptr()
+        )
+    return lengths
+
+
+def pair_pulls(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+    values, space, bags, edges = at_pairs(points, pairs, metric)
+    pulls, m = pulls_of(grad, values, pairs), edges.shape[-2]
+    gradient = torch.empty_like(values)
+    with torch.cuda.device(values.device):
+        workspace = _workspace(_C.cuda_pair_pulls_workspace(bags, m), values.device)
+        _C.cuda_pair_pulls(
+            _where(values),
+            space,
+            bags,
+            edges.data_ptr(),
+            m,
+            pulls.data_ptr(),
+            gradient.data_ptr(),
+            workspace.data_ptr(),
+        )
+    return gradient.to(points.dtype)
 
 
 def _workspace(size: int, device: torch.device) -> Tensor:

@@ -7,58 +7,39 @@ from torch import Tensor
 
 from torchtopo import _checks
 from torchtopo._metric import measured_in
+from torchtopo._operators.arguments import shape_of_bags, shape_of_trees
 
 
-def minimum_spanning_tree(distances: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    _checks.check_points(distances, "precomputed", lengths, "distances")
-    return _tree(distances)
-
-
-def vietoris_rips(points: Tensor, metric: str, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    _checks.check_points(points, metric, lengths)
-    return _tree(points)
-
-
-def _tree(points: Tensor) -> tuple[Tensor, Tensor]:
-    edges = (*points.shape[:-2], points.shape[-2] - 1)
+def trees(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    _checks.check_batch(points, metric, lengths, cu_seqlens)
+    shape = shape_of_trees(points, cu_seqlens)
     return (
-        points.new_empty((*edges, 2), dtype=torch.int64),
-        points.new_empty(edges, dtype=measured_in(points.dtype)),
+        points.new_empty((*shape, 2), dtype=torch.int64),
+        points.new_empty(shape, dtype=measured_in(points.dtype)),
     )
 
 
-def vietoris_rips_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> tuple[Tensor, Tensor]:
-    _checks.check_packed(points, cu_seqlens, metric)
-    edges = (*points.shape[:-2], points.shape[-2] - cu_seqlens.shape[-1] + 1)
-    return (
-        points.new_empty((*edges, 2), dtype=torch.int64),
-        points.new_empty(edges, dtype=measured_in(points.dtype)),
-    )
+def farthest_pairs(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> Tensor:
+    _checks.check_batch(points, metric, lengths, cu_seqlens)
+    return points.new_empty((*shape_of_bags(points, cu_seqlens), 2), dtype=torch.int64)
 
 
 def elder_rule(pairs: Tensor, n: int) -> Tensor:
     return pairs.new_empty(pairs.shape[:-1])
 
 
-def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _checks.check_points(points, metric)
     _checks.check_pairs(points, pairs)
     return points.new_empty(pairs.shape[:-1], dtype=measured_in(points.dtype))
 
 
-def pair_distances_backward(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+def pair_pulls(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return points.new_empty(points.shape)
-
-
-def diameter(points: Tensor, metric: str, lengths: Tensor | None) -> Tensor:
-    _checks.check_points(points, metric, lengths)
-    return points.new_empty((*points.shape[:-2], 2), dtype=torch.int64)
-
-
-def diameter_packed(points: Tensor, cu_seqlens: Tensor, metric: str) -> Tensor:
-    _checks.check_packed(points, cu_seqlens, metric)
-    bags = (*cu_seqlens.shape[:-1], cu_seqlens.shape[-1] - 1)
-    return points.new_empty((*bags, 2), dtype=torch.int64)
 
 
 def signature_edges(
@@ -73,13 +54,12 @@ def signature_edges(
     farthest_z: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
-    *batch, n, _ = x.shape
-    bags = [] if cu_seqlens is None else [cu_seqlens.shape[-1] - 1]
-    edges = (*batch, 2 * (n - (bags[0] if bags else 1)))
+    *batch, m = shape_of_trees(x, cu_seqlens)
+    each = shape_of_bags(x, cu_seqlens)
     return (
-        x.new_empty((*edges, 2), dtype=torch.int64),
-        x.new_empty(edges, dtype=measured_in(x.dtype)),
-        z.new_empty(edges, dtype=measured_in(z.dtype)),
-        x.new_empty((*batch, *bags, 2) if farthest_x else 0, dtype=torch.int64),
-        x.new_empty((*batch, *bags, 2) if farthest_z else 0, dtype=torch.int64),
+        x.new_empty((*batch, 2 * m, 2), dtype=torch.int64),
+        x.new_empty((*batch, 2 * m), dtype=measured_in(x.dtype)),
+        z.new_empty((*batch, 2 * m), dtype=measured_in(z.dtype)),
+        x.new_empty((*each, 2) if farthest_x else 0, dtype=torch.int64),
+        x.new_empty((*each, 2) if farthest_z else 0, dtype=torch.int64),
     )

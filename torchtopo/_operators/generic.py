@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchtopo import _checks
-from torchtopo._metric import matrix_entries, measured_in, names_no_points, pair_lengths
+from torchtopo import _checks, _metric
+from torchtopo._metric import matrix_entries, measured_in, names_no_points
 
 
-def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     _checks.check_points(points, metric)
     _checks.check_dense(points, "points")
     _checks.check_pairs(points, pairs)
@@ -21,7 +21,7 @@ def pair_distances(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     if metric == "precomputed":
         lengths = matrix_entries(points.detach(), pairs)
     else:
-        lengths = pair_lengths(points.detach(), pairs, metric, left_out)
+        lengths = _metric.pair_lengths(points.detach(), pairs, metric, left_out)
     return lengths.masked_fill(left_out, 0.0).to(measured_in(points.dtype))
 
 
@@ -42,46 +42,21 @@ def signature_edges(
     where they are not asked for.
     """
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
-    measure = torch.ops.torchtopo.pair_distances
+    ops, ragged = torch.ops.torchtopo, (lengths, cu_seqlens)
     # A tree comes with the lengths of its own pairs; those of the other space's are measured.
-    pairs_z, own_z = _trees(z, metric_z, lengths, cu_seqlens)
+    pairs_z, own_z = ops.trees(z, metric_z, *ragged)
     if pairs_x is None:
-        pairs_x, own_x = _trees(x, metric_x, lengths, cu_seqlens)
+        pairs_x, own_x = ops.trees(x, metric_x, *ragged)
     else:
-        own_x = measure(x, pairs_x, metric_x)
+        own_x = ops.pair_lengths(x, pairs_x, metric_x)
     pairs = torch.cat((pairs_x, pairs_z), -2)
-    a = torch.cat((own_x, measure(x, pairs_z, metric_x)), -1)
-    b = torch.cat((measure(z, pairs_x, metric_z), own_z), -1)
+    a = torch.cat((own_x, ops.pair_lengths(x, pairs_z, metric_x)), -1)
+    b = torch.cat((ops.pair_lengths(z, pairs_x, metric_z), own_z), -1)
     infinite = torch.maximum(a, b) == torch.inf
     return (
         pairs.masked_fill(infinite.unsqueeze(-1), -1),
         a.masked_fill(infinite, 0.0),
         b.masked_fill(infinite, 0.0),
-        _farthest(x, metric_x, lengths, cu_seqlens) if farthest_x else pairs.new_empty(0),
-        _farthest(z, metric_z, lengths, cu_seqlens) if farthest_z else pairs.new_empty(0),
+        ops.farthest_pairs(x, metric_x, *ragged) if farthest_x else pairs.new_empty(0),
+        ops.farthest_pairs(z, metric_z, *ragged) if farthest_z else pairs.new_empty(0),
     )
-
-
-def _trees(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    ops = torch.ops.torchtopo
-    if cu_seqlens is not None:
-        found = ops.vietoris_rips_packed(points, cu_seqlens, metric)
-    elif metric == "precomputed":
-        found = ops.minimum_spanning_tree(points, lengths)
-    else:
-        found = ops.vietoris_rips(points, metric, lengths)
-    pairs, weights = found
-    return pairs, weights
-
-
-def _farthest(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
-) -> Tensor:
-    ops = torch.ops.torchtopo
-    if cu_seqlens is not None:
-        pair: Tensor = ops.diameter_packed(points, cu_seqlens, metric)
-    else:
-        pair = ops.diameter(points, metric, lengths)
-    return pair

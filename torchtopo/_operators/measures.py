@@ -93,7 +93,7 @@ def tree_exchange_cpu(inner: Tensor, outer: Tensor) -> Tensor:
     *batch, m, _ = inner.shape
     first, second = inner.contiguous(), outer.contiguous()
     replaced = torch.empty(*batch, m, dtype=torch.int64)
-    _C.exchange(
+    _C.tree_exchange(
         first.data_ptr(),
         second.data_ptr(),
         math.prod(batch),

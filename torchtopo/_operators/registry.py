@@ -74,22 +74,16 @@ def missing(name: str) -> Implementation:
 
 OPERATORS = (
     Operator(
-        "minimum_spanning_tree(Tensor distances, Tensor? lengths) -> (Tensor, Tensor)",
-        fake.minimum_spanning_tree,
-        cpu.minimum_spanning_tree,
-        cuda=cuda.minimum_spanning_tree,
+        "trees(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens) -> (Tensor, Tensor)",
+        fake.trees,
+        cpu.trees,
+        cuda=cuda.trees,
     ),
     Operator(
-        "vietoris_rips(Tensor points, str metric, Tensor? lengths) -> (Tensor, Tensor)",
-        fake.vietoris_rips,
-        cpu.vietoris_rips,
-        cuda=cuda.vietoris_rips,
-    ),
-    Operator(
-        "vietoris_rips_packed(Tensor points, Tensor cu_seqlens, str metric) -> (Tensor, Tensor)",
-        fake.vietoris_rips_packed,
-        cpu.vietoris_rips_packed,
-        cuda=cuda.vietoris_rips_packed,
+        "farthest_pairs(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens) -> Tensor",
+        fake.farthest_pairs,
+        cpu.farthest_pairs,
+        cuda=cuda.farthest_pairs,
     ),
     Operator(
         "elder_rule(Tensor pairs, SymInt n) -> Tensor",
@@ -98,29 +92,17 @@ OPERATORS = (
         cuda=cuda.elder_rule,
     ),
     Operator(
-        "pair_distances(Tensor points, Tensor pairs, str metric) -> Tensor",
-        fake.pair_distances,
-        cpu.pair_distances,
-        generic.pair_distances,
-        cuda.pair_distances,
+        "pair_lengths(Tensor points, Tensor pairs, str metric) -> Tensor",
+        fake.pair_lengths,
+        cpu.pair_lengths,
+        generic.pair_lengths,
+        cuda.pair_lengths,
     ),
     Operator(
-        "pair_distances_backward(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
-        fake.pair_distances_backward,
-        cpu.pair_distances_backward,
-        cuda=cuda.pair_distances_backward,
-    ),
-    Operator(
-        "diameter(Tensor points, str metric, Tensor? lengths) -> Tensor",
-        fake.diameter,
-        cpu.diameter,
-        cuda=cuda.diameter,
-    ),
-    Operator(
-        "diameter_packed(Tensor points, Tensor cu_seqlens, str metric) -> Tensor",
-        fake.diameter_packed,
-        cpu.diameter_packed,
-        cuda=cuda.diameter_packed,
+        "pair_pulls(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
+        fake.pair_pulls,
+        cpu.pair_pulls,
+        cuda=cuda.pair_pulls,
     ),
     Operator(
         "signature_edges(Tensor x, Tensor z, Tensor? pairs_x, str metric_x, str metric_z,"
@@ -154,14 +136,11 @@ OPERATORS = (
 _library = torch.library.Library("torchtopo", "DEF")
 _defined = {operator.name: operator.define(_library) for operator in OPERATORS}
 
-minimum_spanning_tree = _defined["minimum_spanning_tree"]
-vietoris_rips = _defined["vietoris_rips"]
-vietoris_rips_packed = _defined["vietoris_rips_packed"]
+trees = _defined["trees"]
+farthest_pairs = _defined["farthest_pairs"]
 elder_rule = _defined["elder_rule"]
-pair_distances = _defined["pair_distances"]
-pair_distances_backward = _defined["pair_distances_backward"]
-diameter = _defined["diameter"]
-diameter_packed = _defined["diameter_packed"]
+pair_lengths = _defined["pair_lengths"]
+pair_pulls = _defined["pair_pulls"]
 signature_edges = _defined["signature_edges"]
 single_linkage = _defined["single_linkage"]
 tree_exchange = _defined["tree_exchange"]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import torchtopo
 from torchtopo._lengths import lengths_of
+from torchtopo._operators import registry
 
 __all__ = ["PersistenceInformation", "SignatureLoss", "VietorisRipsComplex"]
 
@@ -207,7 +208,7 @@ class SignatureLoss(nn.Module):
         ends = torch.cat(pairs).long()
         ends = torch.where(ends < 0, ends + len(cloud), ends)  # -1 names the last point there
         if self.normalise:
-            farthest = torch.ops.torchtopo.diameter(points, metric, None)
+            farthest = registry.farthest_pairs(points, metric, None, None)
             ends = torch.cat((ends, farthest.unsqueeze(0)))
         lengths = lengths_of(points, ends, metric).to(cloud.dtype)
         if self.normalise:

@@ -10,8 +10,7 @@ import torch
 import torchtopo
 from torchtopo import _reference as ref
 
-diameter = torch.ops.torchtopo.diameter
-diameter_packed = torch.ops.torchtopo.diameter_packed
+farthest_pairs = torch.ops.torchtopo.farthest_pairs
 
 
 def farthest(points, metric):
@@ -40,7 +39,7 @@ POINTS = {
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
 @pytest.mark.parametrize("name", POINTS)
 def test_special_values(name, metric):
-    found = diameter(POINTS[name], metric, None).tolist()
+    found = farthest_pairs(POINTS[name], metric, None, None).tolist()
     assert found == farthest(POINTS[name], metric)
 
 
@@ -49,8 +48,8 @@ def test_special_values(name, metric):
 def test_a_distance_that_overflows_is_not_finite(dtype, metric):
     most = torch.finfo(dtype).max
     points = torch.tensor([[most], [-most], [most / 2], [0.0]], dtype=dtype)
-    assert diameter(points, metric, None).tolist() == [0, 3]
-    assert diameter(points[:2], metric, None).tolist() == [-1, -1]
+    assert farthest_pairs(points, metric, None, None).tolist() == [0, 3]
+    assert farthest_pairs(points[:2], metric, None, None).tolist() == [-1, -1]
     x = torch.rand(4, 2, dtype=dtype)
     loss = torchtopo.signature_loss(points, x, metric_x=metric, convention="topoae")
     known = torchtopo.signature_loss(points, x, metric_x=metric, convention="topoae", x_scale=most)
@@ -60,8 +59,8 @@ def test_a_distance_that_overflows_is_not_finite(dtype, metric):
 def test_both_infinities_of_a_matrix_are_passed_over():
     for other in (torch.inf, -torch.inf):
         distances = torch.tensor([[0.0, 2.0, other], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]])
-        assert diameter(distances, "precomputed", None).tolist() == [1, 2]
-        assert diameter(distances[::2, ::2], "precomputed", None).tolist() == [-1, -1]
+        assert farthest_pairs(distances, "precomputed", None, None).tolist() == [1, 2]
+        assert farthest_pairs(distances[::2, ::2], "precomputed", None, None).tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev", "cosine"])
@@ -72,9 +71,9 @@ def test_padded_and_packed_agree(metric):
     padded = torch.full((4, 30, 3), torch.nan)
     for row, bag in zip(padded, bags, strict=True):
         row[: len(bag)] = bag
-    found = diameter(padded, metric, torch.tensor(sizes))
+    found = farthest_pairs(padded, metric, torch.tensor(sizes), None)
     assert found.tolist() == [farthest(bag, metric) for bag in bags]
-    packed = diameter_packed(points, cu_seqlens, metric)
+    packed = farthest_pairs(points, metric, None, cu_seqlens)
     start = cu_seqlens[:-1].long().unsqueeze(-1)
     assert torch.equal(torch.where(packed < 0, packed, packed - start), found)
 
@@ -88,10 +87,13 @@ def test_squares_that_underflow_or_overflow(dtype, metric, n):
     expected = farthest(points, metric)
     for exponent in (-90, 90) if dtype == torch.float32 else (-700, -1000, 700):
         scaled = points * 2.0**exponent
-        assert diameter(scaled, metric, None).tolist() == expected
+        assert farthest_pairs(scaled, metric, None, None).tolist() == expected
         with_infinity = torch.cat((scaled, torch.full((1, 3), torch.inf, dtype=dtype)))
-        assert diameter(with_infinity, metric, None).tolist() == expected
-    assert diameter(torch.full((n, 3), 1e-30, dtype=dtype), metric, None).tolist() == [0, 1]
+        assert farthest_pairs(with_infinity, metric, None, None).tolist() == expected
+    assert farthest_pairs(torch.full((n, 3), 1e-30, dtype=dtype), metric, None, None).tolist() == [
+        0,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("convention", ["topoae", "torch_topological"])
