@@ -1,0 +1,7 @@
+"""Claims about the losses and measures, each written down before it is run: see README.md.
+
+``python -m benchmarks.claims [NAME ...]`` runs them; a claim is a file here with a ``PLAN`` and a
+function ``trial``.
+"""
+
+NAMES = ("one_class", "few_labels", "autoencoders", "self_supervision", "dimension")
