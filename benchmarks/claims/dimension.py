@@ -29,7 +29,8 @@ def ball_surface(d: int, around: int) -> Callable[[torch.Generator], Tensor]:
         x = torch.randn(N, d + 1, generator=g, dtype=torch.float64)
         x = x / x.norm(dim=1, keepdim=True)
         turn, _ = torch.linalg.qr(torch.randn(around, d + 1, generator=g, dtype=torch.float64))
-        return x @ turn.T
+        turned: Tensor = x @ turn.T
+        return turned
 
     return make
 
