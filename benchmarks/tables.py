@@ -30,7 +30,10 @@ def documents() -> list[Path]:
 
 
 def results(script: str) -> dict[str, Any]:
-    """What a results file holds; a missing one is an error that says how to make it."""
+    """What a results file holds, or the files of a folder by name; a missing one is an error."""
+    if (RESULTS / script).is_dir():
+        files = sorted((RESULTS / script).glob("*.json"))
+        return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
     path = RESULTS / f"{script}.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing: run python -m benchmarks {script}")

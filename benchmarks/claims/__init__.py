@@ -4,4 +4,6 @@
 function ``trial``.
 """
 
-NAMES = ("one_class", "few_labels", "autoencoders", "self_supervision", "dimension")
+from .summary import NAMES, TABLES, plot, sentence
+
+__all__ = ["NAMES", "TABLES", "plot", "sentence"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import machine, peers, tables
 
-from . import NAMES, protocol
+from . import NAMES, plot, protocol
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         text = json.dumps(result, indent=1, ensure_ascii=False, default=float)
         (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         print(f"**{protocol.verdict(claim.PLAN, result['rows'])}**", flush=True)
+    if out.resolve() == tables.RESULTS / "claims":
+        plot(tables.results("claims"), tables.RESULTS)
+        tables.rewrite()
     return 0
 
 

@@ -89,7 +89,7 @@ PLAN = Plan(
         Arm("MLE", "the likelihood of the distances to 10 neighbours, inverse averaged"),
     ),
     outcomes=(
-        Outcome("relative", "|error| / dimension", -1),
+        Outcome("relative", "relative error", -1),
         Outcome("error", "error", 1),
         Outcome("covered", "share of seeds with the truth within 2 standard errors", 1),
     ),

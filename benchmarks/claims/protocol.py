@@ -153,13 +153,22 @@ def verdict(plan: Plan, rows: Sequence[Row]) -> str:
     primary = plan.outcomes[0]
     first = word(compare(rows, plan.without, primary)[0], plan.margin)
     if first != "better":
-        return {"worse": "harms", "no difference": "does not help"}.get(first, "undecided")
-    lost = [
-        c.against
-        for c in plan.controls
-        if word(compare(rows, c, primary)[0], plan.margin) != "better"
-    ]
-    return f"helps, but not more than {' or '.join(lost)}" if lost else "helps"
+        other = plan.without.against
+        if other == "without":
+            return {"worse": "harms", "no difference": "does not help"}.get(first, "undecided")
+        return {"worse": f"worse than {other}", "no difference": f"as good as {other}"}.get(
+            first, "undecided"
+        )
+    words = {c.against: word(compare(rows, c, primary)[0], plan.margin) for c in plan.controls}
+    less = [name for name, said in words.items() if said == "worse"]
+    equal = [name for name, said in words.items() if said not in ("better", "worse")]
+    said = [f"less than {_listed(less)}"] if less else []
+    said += [f"not more than {_listed(equal)}"] if equal else []
+    return f"helps, but {' and '.join(said)}" if said else "helps"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(names)
 
 
 def run(claim: Claim, quick: bool) -> Row:
