@@ -34,4 +34,16 @@ auto visit(Metric metric, Call call) {
   throw std::invalid_argument("no metric has the number " + std::to_string(int(metric)));
 }
 
+// Whether the kernels sum squares, which leave their range before a length does. Those of the
+// cosine are squares of unit vectors' differences and keep theirs.
+constexpr bool sums_squares(Named<Metric::euclidean>) { return true; }
+constexpr bool sums_squares(Named<Metric::manhattan>) { return false; }
+constexpr bool sums_squares(Named<Metric::chebyshev>) { return false; }
+constexpr bool sums_squares(Named<Metric::cosine>) { return false; }
+constexpr bool sums_squares(Named<Metric::precomputed>) { return false; }
+
+inline bool squares(Metric metric) {
+  return visit(metric, [](auto named) { return sums_squares(named); });
+}
+
 }  // namespace torchtopo

@@ -25,18 +25,6 @@ double length(const Real* points, int d, Endpoints ends, Metric metric) {
                                                   points + larger(ends) * depth, depth, metric);
 }
 
-// Whether the kernels sum squares, which leave their range before a length does. Those of the
-// cosine are squares of unit vectors' differences and keep theirs.
-constexpr bool squares(Named<Metric::euclidean>) { return true; }
-constexpr bool squares(Named<Metric::manhattan>) { return false; }
-constexpr bool squares(Named<Metric::chebyshev>) { return false; }
-constexpr bool squares(Named<Metric::cosine>) { return false; }
-constexpr bool squares(Named<Metric::precomputed>) { return false; }
-
-inline bool squares(Metric metric) {
-  return visit(metric, [](auto named) { return squares(named); });
-}
-
 // Lengths below this are squares that lost digits to the subnormal numbers (0 is told apart by
 // comparing the points).
 template <class Real>
