@@ -35,6 +35,121 @@ def test_every_path_named_exists():
     assert not sorted(n for n in named if not (ROOT / n).exists())
 
 
+# What a stranger asks; the words of the map that answer, in the line of one room alone; a file of
+# that room, and what stands in it.
+QUESTIONS = {
+    "Which of two edges of one length comes first?": (
+        "the order of edges",
+        "csrc/order.hpp",
+        "struct Order",
+    ),
+    "Where is the elder rule?": ("the elder rule", "csrc/elder_rule.hpp", "elder"),
+    "What number has a metric?": ("the metrics' names", "csrc/metric.hpp", "enum class Metric"),
+    "Which kernel takes 5000 points in 3 dimensions?": (
+        "which kernel takes which bag",
+        "csrc/cpu/plan.hpp",
+        "plans[]",
+    ),
+    "Who starts threads?": ("the thread pool", "csrc/cpu/pool.cpp", "std::thread"),
+    "Who chooses AVX2?": ("choice of an instruction set", "csrc/cpu/isa.cpp", "instruction_set()"),
+    "Where is Boruvka for AVX2?": (
+        "compiled once per instruction set",
+        "csrc/cpu/each_isa/boruvka.hpp",
+        "boruvka(",
+    ),
+    "How is a call of Python unpacked?": (
+        "the Python module",
+        "csrc/python/arguments.hpp",
+        "type_caster",
+    ),
+    "How does a tensor become an address?": (
+        "what crosses into the kernels",
+        "torchtopo/_operators/arguments.py",
+        "data_ptr",
+    ),
+    "Which operators are there?": (
+        "lists the operators",
+        "torchtopo/_operators/registry.py",
+        "OPERATORS",
+    ),
+    "Who says that lengths are out of range?": (
+        "what is said of bad ones",
+        "torchtopo/_checks.py",
+        "lengths must lie in",
+    ),
+    "Where do second derivatives come from?": (
+        "with every derivative",
+        "torchtopo/_lengths.py",
+        "create_graph",
+    ),
+    "What are results compared with?": (
+        "the oracle of the tests",
+        "torchtopo/_reference.py",
+        "def kruskal",
+    ),
+    "Where would persistence of graphs go?": (
+        "a file a filtration",
+        "torchtopo/_filtrations/rips.py",
+        "def deaths",
+    ),
+    "What does topoae divide by?": (
+        "a file a loss, its function",
+        "torchtopo/_losses/signature.py",
+        '"topoae": Form',
+    ),
+    "How is a packed batch summed bag by bag?": (
+        "what adds up over bags",
+        "torchtopo/_losses/reduction.py",
+        "class PerBag",
+    ),
+    "Where is the Wasserstein distance?": (
+        "distances of diagrams",
+        "torchtopo/_measures/wasserstein.py",
+        "def wasserstein_distance",
+    ),
+    "I come from torch-topological: what do I import?": (
+        "other libraries' interfaces",
+        "torchtopo/compat/torch_topological.py",
+        "VietorisRipsComplex",
+    ),
+    "Does a patient stay in one fold?": ("dealt to folds", "mil_rbc/data/folds.py", "patient"),
+    "How is a cell found in an image?": (
+        "finding single cells",
+        "mil_rbc/detect/watershed.py",
+        "watershed",
+    ),
+    "What does the anomaly pooling weigh by?": (
+        "encoders, poolings",
+        "mil_rbc/model/pooling.py",
+        "class AnomalyPooling",
+    ),
+    "Where does a p-value come from?": (
+        "statistics, tables",
+        "mil_rbc/report/statistics.py",
+        "def ",
+    ),
+    "How was 'faster than ripser' measured?": (
+        "measured, drawn, and said",
+        "benchmarks/vs_ripser.py",
+        "ripser",
+    ),
+    "What must hold of every new function?": (
+        "under every promise",
+        "tests/contract.py",
+        "FUNCTIONS",
+    ),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_map_answers(question: str):
+    words, file, found_there = QUESTIONS[question]
+    lines = dict(re.findall(r"^\| `([\w./]+)` \| (.*) \|$", PAGE, re.M))
+    (room,) = [room for room, line in lines.items() if words in line]
+    assert Path(file).parent.as_posix() == room
+    assert found_there in (ROOT / file).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("recipe", "least"),
     [("metric", 4), ("loss", 3), ("CPU kernel", 4), ("cohort", 3), ("pooling", 2)],
