@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -26,18 +27,18 @@ Convention: TypeAlias = Literal["paper", "topoae", "mil", "torch_topological"]
 
 @dataclass(frozen=True)
 class Form:
-    """What a convention divides by, and how it sums the differences of a bag."""
+    """What a convention divides distances by, and the squares of a bag (None: it halves norms)."""
 
     x_by: Literal["nothing", "maximum"]
     z_by: Literal["nothing", "maximum", "learned scale"]
-    bag: Literal["half squares", "squares per point", "half norms"]
+    share: Callable[[PerBag], Tensor | int] | None
 
 
 FORMS: dict[str, Form] = {
-    "paper": Form("nothing", "nothing", "half squares"),
-    "topoae": Form("maximum", "learned scale", "squares per point"),
-    "mil": Form("nothing", "learned scale", "squares per point"),
-    "torch_topological": Form("maximum", "maximum", "half norms"),
+    "paper": Form("nothing", "nothing", lambda _: 2),
+    "topoae": Form("maximum", "learned scale", lambda bags: bags.points),
+    "mil": Form("nothing", "learned scale", lambda bags: bags.points),
+    "torch_topological": Form("maximum", "maximum", None),
 }
 
 
@@ -115,20 +116,12 @@ def signature_loss(
     """
     form = form_of(convention)
     check_reduction(reduction)
-    if z_scale is not None and form.z_by != "learned scale":
-        raise ValueError(f"convention {convention!r} has no z_scale; 'topoae' and 'mil' have one")
-    if x_scale is not None and form.x_by != "maximum":
-        raise ValueError(
-            f"convention {convention!r} has no x_scale; 'topoae' and 'torch_topological' have one"
-        )
     _checks.check_space(x, metric_x, "x", "metric_x")
     _checks.check_space(z, metric_z, "z", "metric_z")
     _checks.check_ragged(lengths, cu_seqlens)
     if pairs_x is not None:
         _checks.check_tensor(pairs_x, "pairs_x")
-    for name, scale, cloud in (("z_scale", z_scale, z), ("x_scale", x_scale, x)):
-        if scale is not None:
-            check_scale(scale, name, cloud, validate)
+    _check_scales(convention, form, z_scale, x_scale, x, z, validate)
     if validate:
         _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
         _checks.check_values(x, metric_x, lengths, cu_seqlens, "x")
@@ -142,13 +135,13 @@ def signature_loss(
         x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, x_by_maximum, z_by_maximum
     )
     per_bag = PerBag(z, lengths, cu_seqlens, of=2)
-    share = 2 if form.bag == "half squares" else per_bag.points
+    share = None if form.share is None else form.share(per_bag)
     if x_by_maximum:
         x_scale = _maximum(x, farthest_x, metric_x, cu_seqlens)
     if z_by_maximum:
         z_scale = _maximum(z, farthest_z, metric_z, cu_seqlens)
-    scaled = x_scale is not None or z_scale is not None
-    if not scaled and cu_seqlens is None and _pulls(x, metric_x, z, metric_z):
+    plain = x_scale is None and z_scale is None and share is not None and cu_seqlens is None
+    if plain and _pulls(x, metric_x, z, metric_z):
         loss: Tensor = _squares(share, pairs, a, x, metric_x, b, z, metric_z)
     else:
         a = with_gradient(a, x, pairs, metric_x)
@@ -157,8 +150,8 @@ def signature_loss(
             a = a / per_bag.spread(x_scale, "x_scale")
         if z_scale is not None:
             b = b / per_bag.spread(z_scale, "z_scale")
-        halves = form.bag == "half norms"
-        loss = per_bag.norm(a - b) / 2 if halves else per_bag.sum((a - b).square()) / share
+        apart = a - b
+        loss = per_bag.norm(apart) / 2 if share is None else per_bag.sum(apart.square()) / share
     return reduce(loss, reduction).to(torch.promote_types(result_dtype(x), result_dtype(z)))
 
 
@@ -243,6 +236,32 @@ class SignatureLoss(nn.Module):
             f"convention={self.convention!r}, metric_x={self.metric_x!r}, "
             f"metric_z={self.metric_z!r}, reduction={self.reduction!r}"
         )
+
+
+def _check_scales(
+    convention: str,
+    form: Form,
+    z_scale: Tensor | float | None,
+    x_scale: Tensor | float | None,
+    x: Tensor,
+    z: Tensor,
+    validate: bool,
+) -> None:
+    """Check that scales are given only where the convention divides by them, and are positive."""
+    if z_scale is not None:
+        if form.z_by != "learned scale":
+            having = [name for name, other in FORMS.items() if other.z_by == "learned scale"]
+            raise ValueError(f"convention {convention!r} has no z_scale; {_and(having)} have one")
+        check_scale(z_scale, "z_scale", z, validate)
+    if x_scale is not None:
+        if form.x_by != "maximum":
+            having = [name for name, other in FORMS.items() if other.x_by == "maximum"]
+            raise ValueError(f"convention {convention!r} has no x_scale; {_and(having)} have one")
+        check_scale(x_scale, "x_scale", x, validate)
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(map(repr, names))
 
 
 def _pulls(x: Tensor, metric_x: str, z: Tensor, metric_z: str) -> bool:
