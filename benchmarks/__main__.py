@@ -14,8 +14,8 @@ from typing import Any
 from . import harness, machine, peers, tables
 
 NAMES = (
-    "speed_table", "losses", "vs_ripser", "training_step", "accuracy", "robustness", "scaling",
-    "regularizer",
+    "speed_table", "losses", "linkage", "vs_ripser", "training_step", "accuracy", "robustness",
+    "scaling", "regularizer",
 )  # fmt: skip
 
 

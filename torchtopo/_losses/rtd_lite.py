@@ -264,6 +264,16 @@ def _entries(points: Tensor, every: Tensor, metric: str) -> Tensor:
     return distances
 
 
+def _at_ranks(upper: Tensor, ranks: list[int]) -> Tensor:
+    """Where the values of one rank or two neighbouring ones stand, `(*B, 2)`, counted from 0."""
+    low, high = ranks
+    above = upper.shape[-1] - low
+    if low < high and 8 * above <= upper.shape[-1]:  # one short sort for two selections
+        return upper.topk(above, -1).indices[..., [-1, -2]]
+    found = [upper.kthvalue(rank + 1, -1).indices for rank in dict.fromkeys(ranks)]
+    return torch.stack((found[0], found[-1]), -1)
+
+
 def _scale(
     points: Tensor,
     upper: Tensor,
@@ -283,8 +293,7 @@ def _scale(
         ranks = [max((k - n) // 2, 0) for k in (low, min(low + 1, n * n - 1))]
         zero = [k < n for k in (low, min(low + 1, n * n - 1))]
         share = place - low
-        found = [upper.kthvalue(rank + 1, -1).indices for rank in dict.fromkeys(ranks)]
-        at = torch.stack((found[0], found[-1]), -1)
+        at = _at_ranks(upper, ranks)
         weights = upper.new_tensor(
             [0.0 if zero[0] else 1 - share, 0.0 if zero[1] else share]
         ).expand(*batch, 2)
