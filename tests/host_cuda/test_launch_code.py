@@ -6,9 +6,7 @@ workspace, and the shapes are those of a GPU.
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
-from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,30 +19,6 @@ from torchtopo import _metric
 from torchtopo._operators import cuda as _cuda
 
 from . import emulator
-from .conftest import Build
-
-
-@pytest.fixture(scope="session")
-def module(library_file: Path, compiler: str, once: Build) -> ModuleType:
-    pytest.importorskip("pybind11")
-    file = once("cuda_on_host", lambda folder: emulator.build_module(library_file, compiler))
-    spec = importlib.util.spec_from_file_location("cuda_on_host", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(params=["automatic", "many_blocks"])
-def cuda(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Any:
-    monkeypatch.setattr(_cuda, "_C", module)
-    monkeypatch.setattr(_cuda, "_where", lambda tensor: (0, 0))
-    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
-    with _cuda.path(request.param):
-        yield _cuda
 
 
 @pytest.mark.parametrize("metric", _metric.POINT_METRICS)
