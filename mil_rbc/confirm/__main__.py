@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from mil_rbc.confirm.plan import Plan
 from mil_rbc.errors import RunError
 from mil_rbc.files import write_whole
 from mil_rbc.model.arms import ALIASES
+from mil_rbc.options import Options
+from mil_rbc.training.trial import grid
 
 OUTCOMES = ("auroc", "accuracy")
 HASH = "plan.sha256"
@@ -40,11 +43,23 @@ def run(data: Path, out: Path = Path("runs/confirm"), only: list[str] | None = N
         if name not in plan.cohorts:
             raise RunError(f"the plan has no cohort {name!r}: it has {', '.join(plan.cohorts)}")
     for name, poolings in plan.steps():
-        if not only or name in only:
-            print(f"== {name}: {', '.join(poolings)}", file=sys.stderr)
-            options = plan.run_options(name, poolings, data, out)
-            run_cohort(options, preset="default", report=False)
+        if only and name not in only:
+            continue
+        options = plan.run_options(name, poolings, data, out)
+        if tabled(options):
+            continue
+        print(f"== {name}: {', '.join(poolings)}", file=sys.stderr)
+        run_cohort(options, preset="default", report=False)
     report(out)
+
+
+def tabled(options: Options) -> bool:
+    """Whether results.csv holds every trial, so that a command given again need load nothing."""
+    path = options.folder.table("results")
+    if not path.exists():
+        return False
+    there = pd.read_csv(path)[["pooling", "topology", "fold", "run"]]
+    return {astuple(t) for t in grid(options)} <= {*there.itertuples(index=False, name=None)}
 
 
 def report(out: Path = Path("runs/confirm")) -> str:
