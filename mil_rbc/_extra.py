@@ -1,9 +1,11 @@
-"""Says which of the packages that mil_rbc needs are missing; imports none of them."""
+"""Before a command is imported: which of its packages are missing, and what Ctrl-C says."""
 
 from __future__ import annotations
 
 import re
+import sys
 from importlib.metadata import PackageNotFoundError, distribution, requires
+from types import TracebackType
 
 
 def missing(extra: str = "mil") -> list[str]:
@@ -22,6 +24,16 @@ def sentence(packages: list[str]) -> str:
         f"mil_rbc needs {', '.join(packages)}, which are missing here: pip install "
         f"'torchtopo[mil]', or in a checkout pip install -e '.[mil]'"
     )
+
+
+def interrupted(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """`sys.excepthook` of a command: Ctrl-C while it is being imported is one line."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("stopped before anything was begun", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _installed(name: str) -> bool:

@@ -8,11 +8,12 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from mil_rbc.errors import RunError
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT = 1  # of checkpoints; raised when an older one can no longer be read
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -64,6 +65,8 @@ def read_json(path: Path) -> Any:
 
 def check_device(name: str) -> None:
     """Raise `RunError` unless torch has the device."""
+    import torch
+
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -80,6 +83,8 @@ def check_writable(path: Path) -> None:
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Save tensors and plain values (never pickled objects), whole or not at all."""
+    import torch
+
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     write_whole(path, buffer.getvalue())
@@ -91,6 +96,8 @@ def load_checkpoint(path: Path, device: str | torch.device = "cpu") -> dict[str,
     Raises:
         RunError: if there is no such file, it is damaged, or another version wrote it.
     """
+    import torch
+
     if not path.is_file():
         raise RunError(f"there is no checkpoint {path}: name a checkpoint.pt of a trial folder")
     try:

@@ -13,11 +13,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
 from mil_rbc.instances import check as check_instances
-from mil_rbc.model.arms import ALIASES, ARMS, OFF, Convention
-from mil_rbc.model.gaussian import Preset
-from mil_rbc.model.mil import Activation
-from mil_rbc.model.pooling import POOLINGS
-from mil_rbc.model.topology import Scale, Space
+from mil_rbc.model.choices import Activation, Convention, Preset, Scale, Space
+from mil_rbc.model.variants import ALIASES, ARMS, OFF, POOLINGS
 from mil_rbc.run_folder import RunFolder
 
 PRESETS = Path(__file__).parent / "presets"

@@ -14,11 +14,11 @@ import yaml
 
 from mil_rbc.cli import command
 from mil_rbc.errors import RunError
+from mil_rbc.experiment import run
 from mil_rbc.files import write_whole
 from mil_rbc.options import Options, parse, value_of
 from mil_rbc.report import figures
 from mil_rbc.report.statistics import METRICS
-from mil_rbc.run import run
 from mil_rbc.run_folder import RunFolder
 
 DESCRIPTION = (

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from mil_rbc.data.store import load_cohort
 from mil_rbc.files import write_whole
-from mil_rbc.model.arms import ARMS, Regularizer
 from mil_rbc.model.checkpoint import load_model
+from mil_rbc.model.terms import Regularizer
 from mil_rbc.model.topology import input_space, points_of
+from mil_rbc.model.variants import ARMS
 from mil_rbc.report.tables import gather
 from mil_rbc.run_folder import RunFolder
 from mil_rbc.training.trial import Trial

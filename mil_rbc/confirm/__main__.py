@@ -16,7 +16,7 @@ from mil_rbc.confirm.effects import Effect, detectable, effect, pool
 from mil_rbc.confirm.plan import Plan
 from mil_rbc.errors import RunError
 from mil_rbc.files import write_whole
-from mil_rbc.model.arms import ALIASES
+from mil_rbc.model.variants import ALIASES
 from mil_rbc.options import Options
 from mil_rbc.training.trial import grid
 
@@ -32,7 +32,7 @@ def run(data: Path, out: Path = Path("runs/confirm"), only: list[str] | None = N
         out: where to; one folder for each cohort.
         only: cohorts to run, if not all.
     """
-    from mil_rbc.run import run as run_cohort
+    from mil_rbc.experiment import run as run_cohort
 
     plan = Plan.read()
     stamp = out / HASH

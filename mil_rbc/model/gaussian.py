@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,7 +9,7 @@ from sklearn.covariance import empirical_covariance, ledoit_wolf
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
-Preset = Literal["paper", "robust"]
+from mil_rbc.model.choices import Preset
 
 
 class ControlGaussian(nn.Module):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from mil_rbc.data.bags import Kind
+from mil_rbc.model.choices import Activation, Preset
 from mil_rbc.model.encoders import ENCODERS, Standardize
-from mil_rbc.model.gaussian import Preset
-from mil_rbc.model.pooling import POOLINGS, Pooled
+from mil_rbc.model.pooling import Pooled
 from mil_rbc.model.summaries import SUMMARIES, summaries
+from mil_rbc.model.variants import POOLINGS
 
 HIDDEN = 10  # units of the bag head
 
-Activation = Literal["relu", "elu", "tanh"]
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh}
 
 

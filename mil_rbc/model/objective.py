@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mil_rbc.model.arms import Regularizer
 from mil_rbc.model.mil import MILModel
+from mil_rbc.model.terms import Regularizer
 from mil_rbc.model.topology import InputSpace
 
 PARTS = ("L_MIL", "L_SIC", "L_class", "L_topo", "matched", "correct", "correct_instances")

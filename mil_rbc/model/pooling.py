@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mil_rbc.model.gaussian import ControlGaussian, Preset
-from mil_rbc.registry import Registry
+from mil_rbc.model.choices import Preset
+from mil_rbc.model.gaussian import ControlGaussian
 
 
 class Pooled(NamedTuple):
@@ -103,39 +101,3 @@ class AnomalyPooling(AttentionPooling):
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last dimension of `scores` (B, N) where `mask` holds, 0 elsewhere."""
     return scores.masked_fill(~mask, -torch.inf).softmax(-1)
-
-
-@dataclass(frozen=True)
-class Pooling:
-    """A pooling by name, and what the rest of the experiment has to know about it.
-
-    Attributes:
-        make: from the latents' width, the number of Gaussians and the anomaly preset to the module:
-            latents (B, N, F), mask (B, N) → `Pooled`.
-        words: what it does, for help and report.
-        decays_beta: trained with the instance loss too, whose weight β decays with the epochs.
-        needs_control: has a `ControlGaussian` called `control`, to be fitted on control cells.
-    """
-
-    make: Callable[[int, int, Preset], nn.Module]
-    words: str
-    decays_beta: bool = False
-    needs_control: bool = False
-
-
-POOLINGS = Registry(
-    "pooling",
-    {  # in the paper's order
-        "average": Pooling(lambda *_: AveragePooling(), "mean over the cells"),
-        "anomaly": Pooling(
-            AnomalyPooling,
-            "attention and distance from control cells",
-            decays_beta=True,
-            needs_control=True,
-        ),
-        "attention": Pooling(
-            lambda latent, *_: AttentionPooling(latent), "learned attention", decays_beta=True
-        ),
-        "max": Pooling(lambda *_: MaxPooling(), "maximum over the cells, feature by feature"),
-    },
-)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,9 @@ from torch import Tensor
 import torchtopo
 from mil_rbc.data.bags import Kind
 from mil_rbc.errors import RunError
+from mil_rbc.model.choices import Scale, Space
 from mil_rbc.model.mil import to_unit
 
-Space = Literal["auto", "images", "roi", "features"]
-Scale = Literal["none", "rms", "std"]
 Standardizer = Callable[[Tensor], Tensor]
 
 
@@ -34,13 +33,6 @@ class InputSpace(NamedTuple):
     def to(self, device: torch.device) -> InputSpace:
         """The same on another device."""
         return InputSpace(self.distances.to(device), self.pairs.to(device))
-
-
-SCALES: dict[Scale, str] = {
-    "none": "as it is",
-    "rms": "÷ √D",
-    "std": "÷ the standard deviation of a coordinate over the training bags",
-}
 
 
 def input_space(points: Tensor, scale: Scale, std: float = 1.0) -> InputSpace:

@@ -13,13 +13,13 @@ from sklearn.metrics import roc_auc_score
 
 from mil_rbc.data.bags import Bag, Cohort
 from mil_rbc.data.folds import Split
-from mil_rbc.model.arms import OFF
 from mil_rbc.model.checkpoint import load_model
-from mil_rbc.model.gaussian import ControlGaussian, Preset
+from mil_rbc.model.choices import Preset
+from mil_rbc.model.gaussian import ControlGaussian
 from mil_rbc.model.mil import MILModel
 from mil_rbc.model.objective import BagData
-from mil_rbc.model.pooling import POOLINGS
 from mil_rbc.model.topology import input_space, points_of, resolve_space
+from mil_rbc.model.variants import OFF, POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.run_folder import RunFolder
 from mil_rbc.training.evaluation import Prediction, evaluate, mean_known

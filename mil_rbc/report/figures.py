@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mil_rbc.model.arms import ARMS, OFF
-from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.model.variants import ARMS, OFF, POOLINGS
 from mil_rbc.report.explain import Example
 from mil_rbc.report.tables import published_gain, variants
 

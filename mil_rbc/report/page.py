@@ -16,10 +16,9 @@ from mil_rbc.cli import duration
 from mil_rbc.data.bags import Cohort, Words
 from mil_rbc.data.folds import Split
 from mil_rbc.files import write_whole
-from mil_rbc.model.arms import ARMS, OFF
+from mil_rbc.model.choices import SCALES
 from mil_rbc.model.mil import ACTIVATIONS
-from mil_rbc.model.pooling import POOLINGS
-from mil_rbc.model.topology import SCALES
+from mil_rbc.model.variants import ARMS, OFF, POOLINGS
 from mil_rbc.options import Options, plain
 from mil_rbc.report import explain, figures
 from mil_rbc.report.statistics import METRICS

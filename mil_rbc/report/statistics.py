@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from mil_rbc.model.arms import OFF
+from mil_rbc.model.variants import OFF
 
 Floats = NDArray[np.float64]
 METRICS = ("accuracy", "f1_weighted", "f1_macro", "balanced_accuracy", "auroc")

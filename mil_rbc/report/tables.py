@@ -9,8 +9,7 @@ import pandas as pd
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.files import write_whole
-from mil_rbc.model.arms import ARMS, OFF
-from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.model.variants import ARMS, OFF, POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.report.statistics import METRICS, bootstrap_differences, corrected_t_test
 from mil_rbc.run_folder import RunFolder

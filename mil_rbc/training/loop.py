@@ -22,7 +22,7 @@ from mil_rbc.files import save_checkpoint, write_json, write_whole
 from mil_rbc.model.gaussian import ControlGaussian
 from mil_rbc.model.mil import Head
 from mil_rbc.model.objective import PARTS
-from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.model.variants import POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.run_folder import TrialFolder
 from mil_rbc.training.evaluation import (

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Index
-from mil_rbc.model.arms import ARMS, Regularizer
 from mil_rbc.model.encoders import Standardize
 from mil_rbc.model.mil import Architecture, MILModel, to_unit
 from mil_rbc.model.objective import BagData, Objective
+from mil_rbc.model.terms import Regularizer
 from mil_rbc.model.topology import InputSpace, input_space, points_of, resolve_space
+from mil_rbc.model.variants import ARMS
 from mil_rbc.options import Options
 from mil_rbc.training.trial import Trial
 

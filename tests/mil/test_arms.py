@@ -14,10 +14,11 @@ import yaml
 import torchtopo
 from mil_rbc.cli import command
 from mil_rbc.data.bags import Cohort
-from mil_rbc.model.arms import ARMS, OFF, Regularizer
 from mil_rbc.model.mil import Architecture, Head, MILModel
 from mil_rbc.model.summaries import SUMMARIES, summaries
+from mil_rbc.model.terms import Regularizer
 from mil_rbc.model.topology import input_space
+from mil_rbc.model.variants import ARMS, OFF
 from mil_rbc.options import PRESETS, Options, parse
 from mil_rbc.run import main
 from mil_rbc.training.schedule import stopped, weight

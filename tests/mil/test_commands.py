@@ -55,3 +55,29 @@ def test_without_the_extra_a_command_ends_in_one_sentence(name, tmp_path: Path):
 def test_the_extra_is_what_the_package_declares():
     assert _extra.missing() == []
     assert _extra.missing("no such extra") == []
+
+
+def test_help_waits_for_nothing_that_trains():
+    """`--help` imports neither torch nor what is built on it; with them it took 6 s."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "mil_rbc.run", "--help"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    there = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "mil_rbc.options" in there
+    assert not there & {"torch", "lightning", "sklearn", "pandas", "matplotlib", "skimage", "scipy"}
+    assert "--lam_ratio" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("name", ["mil_rbc.run", "mil_rbc.predict"])
+def test_ctrl_c_during_imports_is_one_line(name, tmp_path: Path):
+    """Whatever is imported first waits here for the signal, as torch does for its libraries."""
+    slow = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT); time.sleep(9)\n"
+    (tmp_path / "jsonargparse.py").write_text(slow)
+    done = subprocess.run(
+        [sys.executable, "-m", name, "--help"], capture_output=True, text=True, timeout=120,
+        env={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stderr == "stopped before anything was begun\n"
+    assert done.returncode in (130, -2)

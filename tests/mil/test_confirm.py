@@ -140,5 +140,7 @@ def test_a_cohort_is_run_and_pooled_with_nothing_else(
     monkeypatch.setattr(Plan, "read", classmethod(lambda cls: small))
     assert command(module.main, ["run", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert "Not to be pooled yet" in (tmp_path / "confirm.md").read_text()
-    monkeypatch.setattr("mil_rbc.run.run", pytest.fail)  # nothing is loaded once all is tabled
+    monkeypatch.setattr(
+        "mil_rbc.experiment.run", pytest.fail
+    )  # nothing is loaded once all is tabled
     assert command(module.main, ["run", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0

@@ -13,7 +13,8 @@ from mil_rbc.files import load_checkpoint, save_checkpoint
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.gaussian import ControlGaussian
 from mil_rbc.model.mil import Architecture, MILModel
-from mil_rbc.model.pooling import POOLINGS, AnomalyPooling
+from mil_rbc.model.pooling import AnomalyPooling
+from mil_rbc.model.variants import POOLINGS
 from tests.mil.conftest import Make
 
 

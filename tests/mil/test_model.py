@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from mil_rbc.model.arms import Regularizer
 from mil_rbc.model.mil import Architecture, MILModel
 from mil_rbc.model.objective import BagData, Objective
-from mil_rbc.model.pooling import POOLINGS, AnomalyPooling, MaxPooling
+from mil_rbc.model.pooling import AnomalyPooling, MaxPooling
+from mil_rbc.model.terms import Regularizer
 from mil_rbc.model.topology import input_space
+from mil_rbc.model.variants import POOLINGS
 
 WIDTH = 7
 

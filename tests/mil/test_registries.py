@@ -18,7 +18,8 @@ from mil_rbc.data.store import load_cohort, save_cohort
 from mil_rbc.errors import RunError
 from mil_rbc.files import load_checkpoint
 from mil_rbc.model.encoders import ENCODERS
-from mil_rbc.model.pooling import POOLINGS, Pooled, Pooling
+from mil_rbc.model.pooling import Pooled
+from mil_rbc.model.variants import POOLINGS, Pooling
 from mil_rbc.predict import predict
 from mil_rbc.report import figures
 from mil_rbc.run import main

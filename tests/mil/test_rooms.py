@@ -20,8 +20,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("options",),
     ("training",),
     ("report",),
-    ("run", "predict"),
-    ("confirm", "sweep"),
+    ("experiment", "predict"),
+    ("confirm", "run", "sweep"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from mil_rbc import run as module
+from mil_rbc import experiment as module
 from mil_rbc.cli import command, duration
 from mil_rbc.data.bags import Cohort
 from mil_rbc.errors import DataError, RunError

@@ -14,11 +14,11 @@ import torch
 from mil_rbc.data.bags import Cohort
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import load_checkpoint, read_json
-from mil_rbc.model.arms import Regularizer
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.objective import BagData, Objective
-from mil_rbc.model.pooling import POOLINGS
+from mil_rbc.model.terms import Regularizer
 from mil_rbc.model.topology import input_space, points_of, resolve_space
+from mil_rbc.model.variants import POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.training.loop import Training
 from mil_rbc.training.resume import State, finished
