@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from mil_rbc.errors import RunError
-from mil_rbc.files import write_whole
+from mil_rbc.files import check_writable, write_whole
 
 
 @dataclass
@@ -117,6 +119,30 @@ class RunFolder:
     """The folder of a run."""
 
     path: Path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder, and rid it of what a killed one left half-written.
+
+        Raises:
+            RunError: if another run is at it, or it is no folder.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"--out {self.path} is a file: name a folder")
+        check_writable(self.config)
+        lock = FileLock(self.path / ".lock")  # the system lets go of it, however a run ends
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(
+                f"another run is writing to {self.path}: wait until it has ended, or choose "
+                f"another --out"
+            ) from error
+        with lock:
+            for left in self.path.rglob(".*.part"):
+                left.unlink(missing_ok=True)
+            yield
+        lock.release()
 
     @property
     def config(self) -> Path:

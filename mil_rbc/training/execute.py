@@ -6,11 +6,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import joblib
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers.csv_logs import CSVLogger
@@ -24,19 +21,13 @@ from mil_rbc.errors import RunError
 from mil_rbc.files import read_json
 from mil_rbc.options import Options
 from mil_rbc.run_folder import TrialFolder
+from mil_rbc.training.backends import side_by_side
 from mil_rbc.training.loop import Training
 from mil_rbc.training.resume import finished
 from mil_rbc.training.trial import Trial
 
 
-def run_trial(
-    trial: Trial,
-    number: int,
-    split: Split,
-    options: Options,
-    *,
-    in_worker: bool = False,
-) -> dict[str, Any]:
+def run_trial(trial: Trial, number: int, split: Split, options: Options) -> dict[str, Any]:
     """Train and test one trial in this process, or return its result if it is finished.
 
     Args:
@@ -44,7 +35,6 @@ def run_trial(
         number: its place in the grid; spreads trials over several GPUs.
         split: indices of training and test bags.
         options: of the run.
-        in_worker: this process belongs to a run in another one, and ends with it.
     """
     torch.set_num_threads(options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1))
     cohort = load_cohort(options.folder.cohort)
@@ -54,7 +44,7 @@ def run_trial(
         return result
     fabric = make_fabric(options, number, folder)
     fabric.launch()
-    training = Training(trial, cohort, split, options, folder, fabric, in_worker)
+    training = Training(trial, cohort, split, options, folder, fabric)
     return training.finish(training.fit())
 
 
@@ -108,45 +98,14 @@ def run_trials(
                 results[call[0].name] = run_trial(*call)
                 progress.done(call[0])
         else:
-            with _backend(options):
-                parallel = joblib.Parallel(n_jobs=options.jobs, return_as="generator_unordered")
-                for trial, result in parallel(joblib.delayed(_named)(*call) for call in calls):
-                    results[trial.name] = result
-                    progress.done(trial)
+            for trial, result in side_by_side(_named, calls, options):
+                results[trial.name] = result
+                progress.done(trial)
     return [results[trial.name] for trial in trials]
 
 
 def _named(trial: Trial, *rest: Any) -> tuple[Trial, dict[str, Any]]:
-    return trial, run_trial(trial, *rest, in_worker=True)
-
-
-@contextmanager
-def _backend(options: Options) -> Iterator[None]:
-    if options.backend == "dask":
-        try:
-            from dask import distributed
-        except ImportError as error:
-            raise RunError("--backend dask needs Dask: pip install 'torchtopo[dask]'") from error
-        local = {"n_workers": options.jobs, "threads_per_worker": 1, "dashboard_address": None}
-        make: Any = distributed.Client
-        client = make(options.scheduler) if options.scheduler else make(**local)
-        with client, joblib.parallel_config("dask"):
-            yield
-    elif options.backend == "ray":
-        try:
-            import ray
-            from ray.util.joblib import register_ray
-        except ImportError as error:
-            raise RunError("--backend ray needs Ray: pip install 'torchtopo[ray]'") from error
-        ray.init(address=options.scheduler or None, num_cpus=None if options.scheduler
-                 else options.jobs, log_to_driver=False)  # fmt: skip
-        register_ray()
-        with joblib.parallel_config("ray"):
-            yield
-        ray.shutdown()
-    else:
-        with joblib.parallel_config("loky", inner_max_num_threads=options.threads or 1):
-            yield
+    return trial, run_trial(trial, *rest)
 
 
 class Progress:
