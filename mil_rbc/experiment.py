@@ -18,7 +18,7 @@ from mil_rbc.cohort import COHORTS, load
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Split, split_hash
 from mil_rbc.data.store import load_cohort, save_cohort
-from mil_rbc.errors import RunError
+from mil_rbc.errors import DataError, RunError
 from mil_rbc.instances import prepare
 from mil_rbc.model.choices import SCALES
 from mil_rbc.model.variants import ARMS, OFF, POOLINGS
@@ -38,8 +38,16 @@ def run(
     Returns:
         The tables by name; none in a process that only helps a strategy.
     """
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0:  # the first process of a strategy has the folder
+        return _run(options, preset, argv or [], report=report, first=False)
+    with options.folder.held():
+        return _run(options, preset, argv or [], report=report, first=True)
+
+
+def _run(
+    options: Options, preset: str, argv: list[str], *, report: bool, first: bool
+) -> dict[str, pd.DataFrame]:
     start, started = time.monotonic(), time.time()
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # of the processes of a strategy
     folder, asked = options.folder, options
     stored = _stored(options)
     if stored is not None:
@@ -50,8 +58,17 @@ def run(
             f"all {len(cohort.bags)} bags have the class {cohort.classes[cohort.bags[0].label]!r}: "
             f"there is nothing to tell apart; add samples of another class"
         )
+    needy = [p for p in options.pooling if POOLINGS[p].needs_control]
+    if cohort.control is None and needy:
+        may = "control" in COHORTS[options.cohort].options()
+        name = f" with one of {', '.join(cohort.classes)}"
+        raise DataError(
+            f"cohort {cohort.name!r} has no control class, whose cells pooling {needy[0]!r} is "
+            f"fitted on: " + (f"give --cohort_options '{{control: NAME}}'{name}, or leave" if may
+                              else "leave") + f" {needy[0]!r} out of --pooling"
+        )  # fmt: skip
     splits = deal_runs(cohort, options)
-    record = _record(cohort, splits, options, argv or [])
+    record = _record(cohort, splits, options, argv)
     if stored is not None:
         stored[1].check_same(record, folder.path)
         record.seconds_before = folder.seconds(stored[1])
@@ -80,7 +97,7 @@ def run(
 
     write_report(options, cohort, trials, splits, tables, record, said)
     print(folder.markdown.read_text())
-    print(f"{folder.report} ({duration(time.monotonic() - start)})")
+    print(f"{folder.report} ({duration(record.seconds)})")
     return tables
 
 

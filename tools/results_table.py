@@ -7,7 +7,7 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- curve: mnist -->        differences along a sweep that was read from test folds
     <!-- gradients: rendered -->  what tools/gradients.py printed into RUNS/rendered/gradients.md
     <!-- cells: rendered -->      scores of single cells against their labels (Fig. 4 as numbers)
-    <!-- presets: rendered -->   the two presets of the anomaly-aware pooling on the same latents
+    <!-- presets: rendered -->   scores of the anomaly-aware pooling, as tested and fitted anew
     <!-- speed: rendered -->      seconds of an epoch with and without topology
     <!-- summary: a b c -->      differences of several runs side by side
     <!-- /table -->
@@ -166,13 +166,15 @@ def cells(runs: Path, name: str) -> str:
 
 
 def presets(runs: Path, name: str) -> str:
-    """How many cells the softmax of anomaly scores really weighs, under either preset."""
+    """How many cells the softmax of anomaly scores weighs, as tested and fitted anew."""
     found = pd.read_csv(runs / name / "explanations.csv")
-    rows = [[ARMS[r["topology"]], r["preset"], f"{100 * r['effective']:.0f} %",
-             f"{r['held_out']:.2f}", f"{r['auroc']:.2f}"]
+    rows = [[ARMS[r["topology"]], r["preset"], "tested" if r["fit"] == "tested" else "fitted anew",
+             f"{100 * r['effective']:.0f} %", f"{r['top']:.2f}", f"{r['held_out']:.2f}",
+             f"{r['auroc']:.2f}"]
             for r in found[found["of"] == "presets"].to_dict("records")]  # fmt: skip
-    return table(["topology", "preset", "effective number of cells", "held-out ÷ fitted control "
-                  "cells", "AUROC, anomalous against normal"], rows) + "\n"  # fmt: skip
+    return table(["topology", "preset", "Gaussian", "effective number of cells", "weight of the "
+                  "first cell", "held-out ÷ fitted control cells",
+                  "AUROC, anomalous against normal"], rows) + "\n"  # fmt: skip
 
 
 def speed(runs: Path, name: str) -> str:

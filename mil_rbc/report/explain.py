@@ -27,6 +27,7 @@ from mil_rbc.training.trial import Trial
 
 Floats = NDArray[np.float64]
 Edges = NDArray[np.int64]
+SPACE_NAMES = {"images": "image space", "roi": "RoI features", "features": "feature space"}
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Example:
         order: (N,) one order of the cells for all heat maps.
         views: by arm, "off" last.
         rule: how the bag was chosen.
+        space: what the space of A^X is called.
     """
 
     bag: Bag
@@ -74,6 +76,7 @@ class Example:
     order: NDArray[np.int64]
     views: dict[str, View]
     rule: str
+    space: str
 
 
 def anomaly_numbers(instances: pd.DataFrame) -> pd.DataFrame:
@@ -114,16 +117,18 @@ def anomaly_numbers(instances: pd.DataFrame) -> pd.DataFrame:
 def preset_numbers(
     cohort: Cohort, trials: list[Trial], splits: list[list[Split]], options: Options
 ) -> pd.DataFrame:
-    """Both presets of the anomaly-aware pooling on the same latents: what their scores are like.
+    """What the scores of the anomaly-aware pooling are like, as tested and with either preset.
 
-    The models are those of fold 0, run 0, whichever preset they were trained with; each preset is
-    fitted once more on the control cells of the training fold.
+    The models are those of fold 0, run 0. Each is scored by the Gaussian it was tested with, which
+    is the one in its checkpoint; and, for comparison only, by both presets fitted once more on the
+    control cells of the training fold with the final weights.
 
     Returns:
-        One row per arm and preset. `effective`: median over test bags of the share of cells that
-        the softmax of scores really weighs, 1/Σw²/N. `held_out`: mean score of control cells of the
-        test fold over that of the training fold. `auroc`: of scores against cell labels within a
-        bag, nan where none is known.
+        One row per arm and Gaussian; `fit` is "tested" or "anew". `effective`: median over test
+        bags of the share of cells that the softmax of scores really weighs, 1/Σw²/N. `top`: median
+        over test bags of the largest weight in that softmax. `largest`: the largest score of a cell
+        of the test fold. `held_out`: mean score of control cells of the test fold over that of the
+        training fold. `auroc`: of scores against cell labels within a bag, nan where none is known.
     """
     rows = []
     train, test = splits[0][0]
@@ -140,21 +145,30 @@ def preset_numbers(
         }
         healthy = [[i for i in side if cohort.bags[i].label == cohort.control]
                    for side in (train, test)]  # fmt: skip
+        tested = model.pooling.control
+        assert isinstance(tested, ControlGaussian)
+        gaussians = [("tested", tested)]
         for preset in get_args(Preset):
             control = ControlGaussian(options.latent, options.components, preset)
             control.fit(torch.cat([latents[int(i)] for i in healthy[0]]), seed=0)
+            gaussians.append(("anew", control))
+        for fit, control in gaussians:
             known, fresh = (torch.cat([control(latents[int(i)]) for i in side]).mean()
                             for side in healthy)  # fmt: skip
-            effective, areas = [], []
+            effective, top, largest, areas = [], [], [], []
             for i in test:
                 scores = control(latents[int(i)])
-                effective.append(float(1 / scores.softmax(0).square().sum()) / len(scores))
+                share = scores.softmax(0)
+                effective.append(float(1 / share.square().sum()) / len(scores))
+                top.append(float(share.max()))
+                largest.append(float(scores.max()))
                 bad = _anomalous(cohort, cohort.bags[i])
                 if {0, 1} <= set(bad.tolist()):
                     areas.append(float(roc_auc_score(bad[bad >= 0], scores.numpy()[bad >= 0])))
             rows.append({
-                "topology": trial.topology, "preset": preset,
-                "effective": float(np.median(effective)),
+                "topology": trial.topology, "preset": control.preset, "fit": fit,
+                "effective": float(np.median(effective)), "top": float(np.median(top)),
+                "largest": max(largest),
                 "held_out": float(fresh / known.clamp_min(1e-12)), "auroc": mean_known(areas),
             })  # fmt: skip
     return pd.DataFrame(rows)
@@ -220,6 +234,7 @@ def example(
         order=_order(measured.distances.double().numpy(), _anomalous(cohort, bag)),
         views={arm: view(model, data, index) for arm, model in models.items()},
         rule=rule,
+        space=SPACE_NAMES[space],
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from dataclasses import asdict
 from typing import Any
@@ -44,10 +43,10 @@ class Training:
 
     def __init__(
         self, trial: Trial, cohort: Cohort, split: Split, options: Options, folder: TrialFolder,
-        fabric: Fabric, in_worker: bool = False,
+        fabric: Fabric,
     ) -> None:  # fmt: skip
         self.trial, self.cohort, self.options, self.folder = trial, cohort, options, folder
-        self.fabric, self.in_worker = fabric, in_worker
+        self.fabric = fabric
         self.told = 0.0
         self.seed = trial.seed(options.seed)
         self.key = fingerprint(trial, cohort, split, options)
@@ -61,8 +60,8 @@ class Training:
         self.control = [i for i in self.train if cohort.bags[i].label == cohort.control]
         if self.pooling.needs_control and not self.control:
             raise DataError(
-                f"cohort {cohort.name!r} has no control cells to fit the Gaussian on: leave "
-                f"{self.trial.pooling!r} out of --pooling, or name the control class"
+                f"no training bag of fold {trial.fold} is a control, to fit the Gaussian on: leave "
+                f"{self.trial.pooling!r} out of --pooling, or take fewer --folds"
             )
         torch.manual_seed(self.seed)
         self.objective = make_objective(trial, cohort, self.train, options)
@@ -79,12 +78,9 @@ class Training:
     def fit(self) -> State:
         """Train to the last epoch, from the checkpoint if there is one."""
         state = self.trained.load(self.folder, self.key) or State(epoch=0, history=[])
-        parent, start = os.getppid(), time.perf_counter()
+        start = time.perf_counter()
         before = state.seconds
         while state.epoch < self.options.epochs and not stopped(self.options, state.history):
-            # A worker outlives a run that is killed; a run may well outlive its shell.
-            if self.in_worker and os.getppid() != parent:
-                raise SystemExit("the run that started this trial is gone")
             self.objective.lam = weight(self.options, state.history)
             state.history.append(self._epoch(state.epoch))
             if self.options.protocol == "nested":
@@ -235,8 +231,10 @@ class Training:
         }  # fmt: skip
         if state.best is not None:
             best = min(state.history, key=lambda row: row["L_MIL_validation"])
-            names = ("L_MIL_validation", "accuracy_validation")
-            result |= {"best_epoch": int(best["epoch"]), **{name: best[name] for name in names}}
+            validated = score(self._predict(self.validation), cohort.classes)  # as it is tested
+            result |= {"best_epoch": int(best["epoch"]),
+                       "L_MIL_validation": validated["cross_entropy"],
+                       "accuracy_validation": validated["accuracy"]}  # fmt: skip
         for logger in self.fabric.loggers:
             logger.finalize("success")
         if self.fabric.is_global_zero:
