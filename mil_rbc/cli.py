@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import NO_ROOM, cannot_write
+
+WRONG = re.compile(
+    r"Parser key \"(\w+)\"(?: element \d+)?: Expected a "
+    r"(?:<class '(\w+)'>|typing\.Literal\[(.*?)\])\. Got value: (.*)"
+)
 
 
 def command(main: Callable[[list[str]], None], argv: list[str] | None = None) -> int:
@@ -38,6 +47,35 @@ def command(main: Callable[[list[str]], None], argv: list[str] | None = None) ->
         print(f"error: {said} (--debug shows where)", file=sys.stderr)
         return 1
     return 0
+
+
+def parse_arguments(parser: ArgumentParser, argv: list[str]) -> Namespace:
+    """Parse arguments; a fault is one sentence, without the list of all options before it.
+
+    Args:
+        parser: made with `exit_on_error=False`.
+        argv: the arguments.
+
+    Raises:
+        RunError: for an option that is unknown (the nearest one is named) or a value that it cannot
+            have.
+    """
+    try:
+        return parser.parse_args(argv)
+    except ArgumentError as error:
+        said = " ".join(str(error).split())
+        known = [name for action in parser._actions for name in action.option_strings]
+        given = [a.partition("=")[0] for a in argv if a.startswith("--")]
+        unknown = [name for name in given if name not in known]
+        if not unknown:
+            if found := WRONG.fullmatch(said):
+                name, kind, choices, value = found.groups()
+                wanted = f"one of {choices}" if choices else f"a value of type {kind}"
+                said = f"--{name} cannot be {value}: give {wanted}"
+            raise RunError(f"{said} (--help lists the options)") from error
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise RunError(f"there is no option {unknown[0]}{hint} (--help lists them)") from error
 
 
 def duration(seconds: float) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from mil_rbc.cli import parse_arguments
 from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
 from mil_rbc.instances import check as check_instances
@@ -176,14 +178,23 @@ class Options:
         check_instances(self.instances)
         if self.topology_from >= 1:
             raise RunError(f"--topology_from is an accuracy below 1, not {self.topology_from}")
+        if self.logger == "tensorboard" and not any(
+            map(find_spec, ("tensorboard", "tensorboardX"))
+        ):
+            raise RunError(
+                "--logger tensorboard needs a package that is missing here: pip install "
+                "tensorboard, or take --logger csv"
+            )
         if self.validation_parts < 2:
             raise RunError(f"--validation_parts must be at least 2, not {self.validation_parts}")
         if self.patience and self.protocol != "nested":
             raise RunError("--patience looks at validation bags: it needs --protocol nested")
         if len({*self.pooling}) < len(self.pooling) or len({*self.topology}) < len(self.topology):
             raise RunError("--pooling and --topology must name each variant once")
-        if self.backend == "ray" and self.devices > 1:
-            raise RunError("--devices above 1 needs --backend loky: let Ray spread trials instead")
+        if self.backend != "loky" and self.devices > 1:
+            raise RunError(
+                f"--devices above 1 needs --backend loky: let {self.backend} spread trials instead"
+            )
 
 
 # A finished trial stays valid if only these change.
@@ -240,7 +251,7 @@ def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dic
     Returns:
         The options, and the namespace's further values (preset, config).
     """
-    parser = make_parser(program, description)
+    parser = make_parser(program, description, exit_on_error=False)
     argv = [_underscored(argument) for argument in argv]
     preset, config = _early(argv)
     layers = [(f"preset {preset!r}", _preset(preset or "default"))]
@@ -255,7 +266,7 @@ def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dic
         if unknown:
             raise RunError(f"{where} has an unknown option {unknown[0]!r}: remove it")
         parser.set_defaults(_checked(where, values))
-    namespace = parser.parse_args(argv).as_dict()
+    namespace = parse_arguments(parser, argv).as_dict()
     options = Options(**{k: v for k, v in namespace.items() if k in known})
     options.data = Path(options.data) if options.data else None
     options.out = Path(options.out)

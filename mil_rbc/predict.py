@@ -13,7 +13,7 @@ import torch
 from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
-from mil_rbc.cli import command
+from mil_rbc.cli import command, parse_arguments
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.census import Census
 from mil_rbc.detect.detections import Detections
@@ -157,10 +157,11 @@ def _classify(
 def main(argv: list[str]) -> None:
     """Run the command line."""
     parser = ArgumentParser(
-        prog="python -m mil_rbc.predict", description=(predict.__doc__ or "").split("\n")[0]
-    )
+        prog="python -m mil_rbc.predict", description=(predict.__doc__ or "").split("\n")[0],
+        exit_on_error=False,
+    )  # fmt: skip
     parser.add_function_arguments(predict, as_positional=False)
-    values = parser.parse_args(argv)
+    values = parse_arguments(parser, argv)
     table = predict(**parser.instantiate(values).as_dict())
     print(table.to_string(index=False, float_format=lambda x: f"{x:.3f}"))
     print(f"scores of the cells: {values.out}")

@@ -105,11 +105,15 @@ class Words:
         instances: what its instances are of, in the plural.
         blood: whether they are blood cells of patients with blood diseases or none, so that the
             paper's numbers may stand beside.
+        found: how single instances were come by, where it is not as in the paper.
+        units: what is dealt to folds and drawn anew by an interval, in the plural.
     """
 
     samples: str = "bags"
     instances: str = "instances"
     blood: bool = False
+    found: str = ""
+    units: str = "patients"
 
 
 @dataclass
@@ -180,6 +184,12 @@ class Cohort:
         expected = SHAPES[self.kind] or self.bags[0].instances.shape[1:]
         for bag in self.bags:
             shape = bag.instances.shape[1:]
+            if self.kind == "vector" and len(shape) == len(expected) == 1 and shape != expected:
+                raise DataError(
+                    f"bag {bag.bag!r} has vectors of {shape[0]} features, but bag "
+                    f"{self.bags[0].bag!r} has vectors of {expected[0]}: measure the same features "
+                    f"for all bags"
+                )
             if shape != expected or (self.kind == "vector" and len(shape) != 1):
                 raise DataError(
                     f"bag {bag.bag!r}: instances of kind {self.kind!r} have shape {shape}, expected"

@@ -22,6 +22,13 @@ def cohort(*bags: Bag, **changes: object) -> Cohort:
     return Cohort(bags=list(bags), **fields)  # type: ignore[arg-type]
 
 
+def test_vectors_of_another_width_name_both_bags_and_widths() -> None:
+    wider = np.zeros((2, 5), dtype=np.float32)
+    other = bag("b", "q", instances=wider, images=np.array(["i"] * 2))
+    with pytest.raises(DataError, match=r"'b' has vectors of 5 features, but bag 'a' has .* 2"):
+        cohort(bag(), other)
+
+
 def test_a_bag_without_cells_names_itself() -> None:
     with pytest.raises(DataError, match=r"bag 'a' of patient 'p' has no cells"):
         bag(instances=np.zeros((0, 2), np.float32), images=np.array([], dtype=str))
