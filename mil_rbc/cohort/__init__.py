@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,14 @@ class Source:
 _CELLS = Words("blood samples", "single cells", blood=True)
 
 
+def _cells(found: str) -> Words:
+    return replace(_CELLS, found=found)
+
+
 def _nih(control: bool) -> Source:
     fixed = {"control": control}
-    return Source("mil_rbc.cohort.nih:load", words=_CELLS, prepared=True, fixed=fixed)
+    words = _cells("cut out by those who published them")
+    return Source("mil_rbc.cohort.nih:load", words=words, prepared=True, fixed=fixed)
 
 
 def _benchmark(name: str, samples: str, instances: str) -> Source:
@@ -65,8 +70,14 @@ def _benchmark(name: str, samples: str, instances: str) -> Source:
 COHORTS = Registry(
     "cohort",
     {
-        "rendered": Source("mil_rbc.cohort.rendered:load", "needs no data", _CELLS),
-        "chula": Source("mil_rbc.cohort.chula:load", words=_CELLS, prepared=True),
+        "rendered": Source(
+            "mil_rbc.cohort.rendered:load",
+            "needs no data",
+            _cells("cut at the boxes they were rendered in, unless a detector is named"),
+        ),
+        "chula": Source(
+            "mil_rbc.cohort.chula:load", words=_cells("cut around labelled centres"), prepared=True
+        ),
         "nih": _nih(control=False),
         "nih-control": _nih(control=True),
         "musk1": _benchmark("musk1", "molecules", "conformations"),
@@ -75,7 +86,11 @@ COHORTS = Registry(
         "fox": _benchmark("fox", "pictures", "segments"),
         "tiger": _benchmark("tiger", "pictures", "segments"),
         "mnist": Source("mil_rbc.cohort.mnist:load", words=Words("bags", "digits"), prepared=True),
-        "bags": Source("mil_rbc.cohort.folders:load_bags", "a folder of bags", _CELLS),
+        "bags": Source(
+            "mil_rbc.cohort.folders:load_bags",
+            "a folder of bags",
+            _cells("as the folder holds them"),
+        ),
         "images": Source("mil_rbc.cohort.folders:load_images", "a folder of images", _CELLS),
     },
     DataError,

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from mil_rbc.data.bags import Words
 from mil_rbc.model.variants import ARMS, OFF, POOLINGS
 from mil_rbc.report.explain import Example
 from mil_rbc.report.tables import published_gain, variants
@@ -93,8 +94,10 @@ def _legend(figure: Figure, axis: Any) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
 
 
-def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: Colours) -> Figure:
-    """Accuracy with minus without topology: each fold, mean, bootstrap interval, the paper's."""
+def differences(
+    paired: pd.DataFrame, results: pd.DataFrame, words: Words, *, colours: Colours
+) -> Figure:
+    """Accuracy with minus without topology: each fold, mean, bootstrap interval; the paper's."""
     rows = paired[paired["metric"] == "accuracy"].reset_index(drop=True)
     figure = Figure(figsize=(8.5, 1.3 + 0.8 * len(rows)))
     axis = figure.subplots()
@@ -108,12 +111,13 @@ def differences(paired: pd.DataFrame, results: pd.DataFrame, *, colours: Colours
                   alpha=0.8, label="one fold of one run" if first else None)  # fmt: skip
         axis.plot([100 * row["bootstrap_low"], 100 * row["bootstrap_high"]], [y - 0.1] * 2,
                   color=colour, lw=5, alpha=0.45, solid_capstyle="butt",
-                  label="95 % interval over patients" if first else None)  # fmt: skip
+                  label=f"95 % interval over {words.units}" if first else None)  # fmt: skip
         axis.plot(100 * row["difference"], y - 0.1, "D", ms=9, color=colour,
                   label="mean" if first else None)  # fmt: skip
-        axis.plot(published_gain(row["pooling"], row["topology"]), y - 0.1, "x", ms=10, mew=2.5,
-                  color=colours[OFF],
-                  label="paper (its own patients)" if first else None)  # fmt: skip
+        if words.blood:
+            axis.plot(published_gain(row["pooling"], row["topology"]), y - 0.1, "x", ms=10, mew=2.5,
+                      color=colours[OFF],
+                      label="paper (its own patients)" if first else None)  # fmt: skip
     axis.axvline(0, color=mpl.rcParams["axes.edgecolor"], lw=1)
     several = rows["topology"].nunique() > 1
     names = [p + (f", {ARMS[a].short}" if several else "")
@@ -147,6 +151,33 @@ def learning_curves(metrics: pd.DataFrame, *, colours: Colours) -> Figure:
         axis.set_xlabel("epoch")
         axis.set_ylabel("accuracy, %")
     _legend(figure, axes[0])
+    return figure
+
+
+def confusion(
+    predictions: pd.DataFrame, classes: tuple[str, ...], *, colours: Colours
+) -> Figure:  # fmt: skip
+    """What the test bags of each class were taken for, in percent of the class."""
+    there = variants(predictions)
+    arms = list(dict.fromkeys(arm for _, arm in there))
+    side = max(2.6, 0.62 * len(classes) + 1.2)
+    figure, axes = _panels(len(there), len(arms), (side + 0.6, side))
+    for axis, (pooling, arm) in zip(axes, there, strict=False):
+        part = predictions[(predictions["pooling"] == pooling) & (predictions["topology"] == arm)]
+        counts = pd.crosstab(part["label"], part["prediction"])
+        counts = counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy(float)
+        share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axis.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        for (i, j), value in np.ndenumerate(share):
+            axis.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=11,
+                      color="white" if value > 55 else "#1a1a1a")  # fmt: skip
+        short = [c if len(c) < 13 else c[:11] + "…" for c in classes]
+        axis.set_xticks(range(len(classes)), short, rotation=40, ha="right", fontsize=10)
+        axis.set_yticks(range(len(classes)), short, fontsize=10)
+        axis.set_title(f"{pooling}, {ARMS[arm].short}", fontsize=12)
+        axis.grid(False)
+    figure.supxlabel("taken for", fontsize=12)
+    figure.supylabel("class", fontsize=12)
     return figure
 
 
@@ -212,8 +243,10 @@ def cell_scores(shown: Example, *, colours: Colours) -> Figure:
     figure = Figure(figsize=(5.2 * len(shown.views), 1.4 + 1.05 * -(-len(cells) // 6)))
     parts = figure.subfigures(1, len(shown.views), squeeze=False)[0]
     palette = mpl.colormaps["viridis"]
+    every = np.concatenate([seen.scores for seen in shown.views.values()])
+    low, high = float(every.min()), float(every.max())  # one scale: the panels are compared
+    bar = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, high), palette)
     for part, (arm, seen) in zip(parts, shown.views.items(), strict=True):
-        low, high = float(seen.scores.min()), float(seen.scores.max())
         axes = part.subplots(-(-len(cells) // 6), 6, squeeze=False).ravel()
         for axis in axes[len(cells) :]:
             axis.set_axis_off()
@@ -226,11 +259,10 @@ def cell_scores(shown: Example, *, colours: Colours) -> Figure:
             for spine in axis.spines.values():
                 spine.set(visible=True, color=palette(share), linewidth=4)
             star = "*" if shown.anomalous[cell] == 1 else ""
-            axis.set_xlabel(f"{seen.scores[cell]:.3g}{star}", fontsize=11, labelpad=2)
+            axis.set_xlabel(f"{seen.scores[cell]:.3g}{star}", fontsize=11, labelpad=7)
         part.suptitle(named(arm), fontsize=14)
-        bar = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, high), palette)
         colorbar = part.colorbar(bar, ax=axes.tolist(), location="bottom", shrink=0.8, aspect=30)
-        colorbar.set_label(f"{seen.score_name} (over this bag)")
+        colorbar.set_label(f"{seen.score_name}, one scale for all panels")
     return figure
 
 
@@ -254,7 +286,7 @@ def _score_strips(shown: Example, colours: Colours) -> Figure:
 
 def heat_maps(shown: Example, *, colours: Colours) -> Figure:
     """Fig. 5: distances in image space and in the latents, one order of cells for all."""
-    panels = [("image space, $A^X$", shown.distances)]
+    panels = [(f"{shown.space}, $A^X$", shown.distances)]
     panels += [(f"latents, {named(arm)}", seen.distances) for arm, seen in shown.views.items()]
     figure = Figure(figsize=(4.0 * len(panels), 4.6))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -276,7 +308,7 @@ def heat_maps(shown: Example, *, colours: Colours) -> Figure:
 
 def latent_maps(shown: Example, *, colours: Colours) -> Figure:
     """First two principal components of a bag, its minimum spanning tree drawn in."""
-    panels = [("image space", shown.points, shown.pairs)]
+    panels = [(shown.space, shown.points, shown.pairs)]
     panels += [
         (f"latents, {named(arm)}", seen.latents, seen.pairs) for arm, seen in shown.views.items()
     ]

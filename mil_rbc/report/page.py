@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,10 @@ def write_report(
     tables: dict[str, pd.DataFrame], record: Record, said: str,
 ) -> None:  # fmt: skip
     """Draw the figures, write them, and write the report around them."""
+    words = replace(cohort.words or Words(), units=units(cohort))
     shown = explain.example(cohort, trials, splits, options)
     metrics = explain.read_metrics(options.folder, trials)
-    pictures = _pictures(tables, metrics, shown, options.folder.figures, cohort.provenance)
+    pictures = _pictures(tables, metrics, shown, options.folder.figures, cohort, words)
     cells = pd.DataFrame()
     if "instances" in tables:
         cells = explain.anomaly_numbers(tables["instances"])
@@ -51,14 +53,16 @@ def write_report(
     )  # fmt: skip
     page = environment.get_template("report.html.j2").render(
         options=plain(options), record=record, said=said, provenance=cohort.provenance,
-        words=_words(cohort), crops=cohort.kind == "crop",
+        words=words, instances_are=_instances(cohort), crops=cohort.kind == "crop",
+        answers=answers(tables["overall"], words), departures=departures(options, cohort, words),
+        space=explain.SPACE_NAMES[record.space], fitting=_fitting(metrics, tables["results"]),
         decayed=[p for p in options.pooling if POOLINGS[p].decays_beta],
         tested=tables["predictions"]["patient"].nunique(),
         cohort=_cohort_rows(cohort), bags=len(cohort.bags), patients=len(set(cohort.patients)),
         instances=sum(map(len, cohort.bags)),
         today=datetime.date.today().isoformat(),
-        verdicts=verdicts(tables["paired"]),
-        table=_table_rows(tables["table1"]), baselines=_baseline_rows(tables),
+        verdicts=verdicts(tables["paired"], words),
+        table=_table_rows(tables["table1"], words.blood), baselines=_baseline_rows(tables),
         patient_table=_patient_rows(tables["table1"]),
         paired=_paired_rows(tables["paired"]), recall=_recall(tables["predictions"], cohort),
         missing=sorted({m for text in tables["results"]["missing"] for m in text.split()}),
@@ -74,26 +78,102 @@ def write_report(
     write_whole(options.folder.report, page)
 
 
-def _words(cohort: Cohort) -> dict[str, str]:
-    """What the report calls a sample, an instance and the unit that is dealt to folds."""
-    words = cohort.words or Words()
+def units(cohort: Cohort) -> str:
+    """What is dealt to folds: patients, or bags where each stands for itself."""
+    return "bags" if cohort.group_by == "bag" else "patients"
+
+
+def _instances(cohort: Cohort) -> str:
+    """What an instance is, in words."""
     shown = {"crop": "images", "roi": "RoI features", "vector": "feature vectors"}[cohort.kind]
     if cohort.encoding is not None:
         shown = f"features ({cohort.encoding.words})"
-    return {
-        "samples": words.samples,
-        "instances": f"{shown} of {words.instances}",
-        "units": "bags" if cohort.group_by == "bag" else "patients",
-    }
+    return f"{shown} of {(cohort.words or Words()).instances}"
+
+
+def answers(overall: pd.DataFrame, words: Words) -> list[dict[str, str]]:
+    """The question of the run, answered over all poolings: a sentence for each arm."""
+    found = []
+    for arm, rows in overall.groupby("topology", sort=False):
+        accuracy, auroc = (rows[rows["metric"] == m].iloc[0] for m in ("accuracy", "auroc"))
+        noun = ARMS[arm].noun
+        if not sure(accuracy):
+            head = f"No clear difference with {noun}:"
+        elif accuracy["difference"] > 0:
+            head = f"Yes, {noun} helps here:"
+        else:
+            head = f"No, {noun} harms here:"
+        text = (f"over all poolings accuracy moves by {_points(accuracy)} percentage points (95 % "
+                f"interval over {words.units} {_interval(accuracy)}), AUROC by {_points(auroc)} "
+                f"({_interval(auroc)})")  # fmt: skip
+        if np.isfinite(accuracy["p"]):
+            text += f"; corrected t-test p = {accuracy['p']:.2f} and {auroc['p']:.2f}"
+        found.append({"kind": "clear" if sure(accuracy) else "unclear",
+                      "head": head, "text": text + "."})  # fmt: skip
+    return found
+
+
+def sure(row: pd.Series) -> bool:
+    """Whether a difference is called clear."""
+    excluded = row["bootstrap_low"] > 0 or row["bootstrap_high"] < 0
+    return bool(excluded and row["p"] < 0.05)
+
+
+def _points(row: pd.Series) -> str:
+    return f"{100 * row['difference']:+.1f}"
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{100 * row['bootstrap_low']:+.1f} to {100 * row['bootstrap_high']:+.1f}"
+
+
+def departures(options: Options, cohort: Cohort, words: Words) -> list[tuple[str, str, str]]:
+    """What a run does otherwise than the paper: what, there, here."""
+    patients, bags = len(set(cohort.patients)), len(cohort.bags)
+    rows = [
+        ("cohort", "71 patients, 521 samples", f"{patients} patients, {bags} samples"
+         if words.units == "patients" else f"{bags} bags"),
+        ("instances are found", "by Mask R-CNN",
+         words.found or ("as the source gives them" if not words.blood else "by Mask R-CNN")),
+        ("an instance is", "RoI features of that Mask R-CNN, 256×14×14", _instances(cohort)),
+        ("latents", "500", f"{options.latent}"),
+        ("hidden units of the heads", "ReLU (the code of its group)",
+         ACTIVATIONS[options.activation].__name__),
+        ("distribution of control cells", "a Gaussian mixture",
+         "one Gaussian" if options.components == 1 else f"{options.components} Gaussians"),
+        ("covariance and scores", "sample covariance, raw distances",
+         "sample covariance, raw distances" if options.anomaly == "paper"
+         else "shrunk covariance, distances ÷ √D"),
+        ("λ, signature loss", "0.005, convention paper", f"{options.lam:g}, convention "
+         f"{options.convention}" + (", as a share of the loss" if options.lam_ratio else "")),
+        ("learning rate", "0.0005", f"{options.lr:g}"),
+        ("epochs", "not said", f"{options.epochs}"),
+    ]  # fmt: skip
+    return [row for row in rows if row[1].replace("ReLU (the code of its group)", "ReLU") != row[2]]
+
+
+def _fitting(metrics: pd.DataFrame, results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Accuracy on training bags in the last epoch, on test bags, and how far apart they are."""
+    keys = ["pooling", "topology", "fold", "run"]
+    last = metrics.loc[metrics.groupby(keys)["epoch"].idxmax()]
+    both = results.merge(last[[*keys, "accuracy_train"]], on=keys)
+    return [
+        {"pooling": pooling, "topology": arm, "train": part["accuracy_train"].mean(),
+         "test": part["accuracy"].mean(),
+         "gap": (part["accuracy_train"] - part["accuracy"]).mean(),
+         "loss": part["cross_entropy"].mean()}
+        for (pooling, arm), part in both.groupby(["pooling", "topology"], sort=False)
+    ]  # fmt: skip
 
 
 def _pictures(
     tables: dict[str, pd.DataFrame], metrics: pd.DataFrame, shown: explain.Example | None,
-    folder: Path, provenance: str,
+    folder: Path, cohort: Cohort, words: Words,
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     wanted: dict[str, tuple[Any, ...]] = {"learning_curves": (figures.learning_curves, metrics)}
     if not tables["paired"].empty:
-        wanted["differences"] = (figures.differences, tables["paired"], tables["results"])
+        wanted["differences"] = (figures.differences, tables["paired"], tables["results"], words)
+    wanted["confusion"] = (figures.confusion, tables["predictions"], cohort.classes)
     wanted["dead_units"] = (figures.dead_units, metrics)
     if metrics["lam"].notna().any():
         wanted["lambda_ratio"] = (figures.lambda_ratio, metrics)
@@ -106,9 +186,9 @@ def _pictures(
         stale.unlink()
     made = {}
     for name, (figure, *arguments) in wanted.items():
-        light = figures.draw(figure, *arguments, provenance=provenance)
+        light = figures.draw(figure, *arguments, provenance=cohort.provenance)
         write_whole(folder / f"{name}.png", light)
-        dark = figures.draw(figure, *arguments, dark=True, provenance=provenance)
+        dark = figures.draw(figure, *arguments, dark=True, provenance=cohort.provenance)
         made[name] = {"light": _uri(light), "dark": _uri(dark)}
     return made
 
@@ -117,25 +197,26 @@ def _uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def verdicts(paired: pd.DataFrame) -> list[dict[str, str]]:
+def verdicts(paired: pd.DataFrame, words: Words) -> list[dict[str, str]]:
     """For each pooling a plain sentence on accuracy, as strong as the evidence and no stronger."""
     found = []
     for _, row in paired[paired["metric"] == "accuracy"].iterrows():
-        points, low, high = (
-            100 * row[k] for k in ("difference", "bootstrap_low", "bootstrap_high")
-        )
-        sure = (low > 0 or high < 0) and row["p"] < 0.05
-        way = "higher" if points > 0 else "lower"
-        kind = "clear" if sure else "unclear"
+        way = "higher" if row["difference"] > 0 else "lower"
+        kind = "clear" if sure(row) else "unclear"
         noun = ARMS[row["topology"]].noun
-        if not sure:
-            text = (f"no clear difference with {noun} ({points:+.1f} percentage points; 95 % "
-                    f"interval over patients {low:+.1f} to {high:+.1f})")  # fmt: skip
+        interval = f"95 % interval over {words.units} {_interval(row)}"
+        if sure(row):
+            size = abs(100 * row["difference"])
+            text = f"accuracy is {way} with {noun} by {size:.1f} percentage points ({interval})"
         else:
-            text = (f"accuracy is {way} with {noun} by {abs(points):.1f} percentage points (95 % "
-                    f"interval over patients {low:+.1f} to {high:+.1f})")  # fmt: skip
+            text = (f"no clear difference with {noun} ({_points(row)} percentage points; "
+                    f"{interval})")  # fmt: skip
         theirs = published_gain(row["pooling"], row["topology"])
-        paper = f" The paper reports {theirs:+.1f} on its own patients." if theirs == theirs else ""
+        paper = (
+            f" The paper reports {theirs:+.1f} on its own patients."
+            if words.blood and theirs == theirs
+            else ""
+        )
         why = "one pair only" if row["pairs"] < 2 else "all pairs differ alike"
         p = f"p = {row['p']:.2f}" if np.isfinite(row["p"]) else f"not possible, {why}"
         found.append({"pooling": row["pooling"], "kind": kind,
@@ -164,7 +245,7 @@ def _chance(cohort: Cohort) -> float:
     return float(np.bincount(cohort.labels).max() / len(cohort.bags))
 
 
-def _table_rows(table: pd.DataFrame) -> dict[str, Any]:
+def _table_rows(table: pd.DataFrame, blood: bool) -> dict[str, Any]:
     """Table 1 with a row for each variant, which a narrow page can show."""
     rows = []
     for _, row in table.iterrows():
@@ -178,7 +259,7 @@ def _table_rows(table: pd.DataFrame) -> dict[str, Any]:
                 "runs": f"{100 * runs:.1f}" if np.isfinite(runs) else "",
                 "best": mean == table[f"{name}_mean"].max(),
                 "winner": len(other) > 0 and mean > other.max(),
-                "paper": published(row["pooling"], row["topology"], name),
+                "paper": published(row["pooling"], row["topology"], name) if blood else "",
             })  # fmt: skip
         first = row["topology"] == same["topology"].iloc[0]
         rows.append({"pooling": row["pooling"], "topology": row["topology"], "first": first,

@@ -61,30 +61,60 @@ def _moments(part: pd.DataFrame) -> dict[str, Any]:
     return row
 
 
+ALL = "all poolings"
+
+
 def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Each arm minus "off", fold by fold and run by run, for each pooling and metric."""
+    return compared(results, predictions, classes)[0]
+
+
+def compared(
+    results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Each arm minus "off": for each pooling, and on average over all of them.
+
+    Returns:
+        Rows for each pooling, arm and metric; and rows for each arm and metric, whose differences
+        are averaged over the poolings within a fold and run before they are tested.
+    """
     rows: list[dict[str, Any]] = []
+    whole: dict[tuple[str, str], list[tuple[pd.DataFrame, Any]]] = {}
+    train, test = results["train_bags"].mean(), results["test_bags"].mean()
     for pooling, arm in variants(results):
         part = results[results["pooling"] == pooling].set_index(["run", "fold", "topology"])
         if arm == OFF or OFF not in part.index.unique("topology"):
             continue
         drawn = bootstrap_differences(predictions[predictions["pooling"] == pooling], classes, arm)
         for name in METRICS:
-            arms = part[name].unstack("topology")
-            difference = arms[arm] - arms[OFF]
-            test = corrected_t_test(
-                difference.tolist(), part["train_bags"].mean(), part["test_bags"].mean()
-            )
-            low, high = np.nanquantile(drawn[name], [0.025, 0.975])
-            rows.append({
-                "pooling": pooling, "topology": arm, "metric": name, "pairs": len(difference),
-                "without": arms[OFF].mean(), "with": arms[arm].mean(),
-                "difference": difference.mean(), "difference_std": difference.std(),
-                "t": test.t, "p": test.p, "bootstrap_low": low, "bootstrap_high": high,
-            })  # fmt: skip
+            both = part[name].unstack("topology")[[OFF, arm]].set_axis(["without", "with"], axis=1)
+            rows.append(_difference(pooling, arm, name, both, drawn[name], train, test))
+            whole.setdefault((arm, name), []).append((both, drawn[name]))
+    overall = [
+        _difference(
+            ALL, arm, name, sum(both for both, _ in of) / len(of),
+            np.mean([drawn for _, drawn in of], axis=0), train, test,
+        )
+        for (arm, name), of in whole.items()
+    ]  # fmt: skip
     columns = ["pooling", "topology", "metric", "pairs", "without", "with", "difference",
                "difference_std", "t", "p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns), pd.DataFrame(overall, columns=columns)
+
+
+def _difference(
+    pooling: str, arm: str, metric: str, both: pd.DataFrame, drawn: Any, train: float, test: float
+) -> dict[str, Any]:
+    """A row of `paired`, from the columns "without" and "with" and the bootstrap's differences."""
+    difference = both["with"] - both["without"]
+    found = corrected_t_test(difference.tolist(), train, test)
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return {
+        "pooling": pooling, "topology": arm, "metric": metric, "pairs": len(difference),
+        "without": both["without"].mean(), "with": both["with"].mean(),
+        "difference": difference.mean(), "difference_std": difference.std(),
+        "t": found.t, "p": found.p, "bootstrap_low": low, "bootstrap_high": high,
+    }  # fmt: skip
 
 
 def variants(results: pd.DataFrame) -> list[tuple[str, str]]:
@@ -113,35 +143,37 @@ def percent(mean: float, std: float) -> str:
 
 
 def markdown(
-    table: pd.DataFrame, provenance: str, options: Options, said: str, baselines: pd.DataFrame
+    table: pd.DataFrame, cohort: Cohort, options: Options, said: str, baselines: pd.DataFrame
 ) -> str:
-    """Table 1 in the paper's layout, the paper's own numbers beside ours.
+    """Table 1 in the paper's layout; of blood cells, the paper's own numbers beside ours.
 
     Args:
         table: what `table1` returns.
-        provenance: what the data are.
+        cohort: that it is of.
         options: of the run.
         said: what the run was, in a sentence.
         baselines: their means, with columns as `table` has them; may be empty.
     """
+    blood = cohort.words is not None and cohort.words.blood
     columns = [(str(r["pooling"]), str(r["topology"])) for _, r in table.iterrows()]
     values = {(r["pooling"], r["topology"]): r for _, r in table.iterrows()}
     head = [f"{pooling}, {ARMS[arm].short}" for pooling, arm in columns]
     lines = [
         f"# Table 1: {options.cohort}", "",
-        provenance, "", said, "",
+        cohort.provenance, "", said, "",
         "| | " + " | ".join(head) + " |", "|---" * (len(columns) + 1) + "|",
     ]  # fmt: skip
     for name in METRICS:
         cells = [percent(values[c][f"{name}_mean"], values[c][f"{name}_std"]) for c in columns]
         lines.append(f"| {TITLES[name]} | " + " | ".join(cells) + " |")
         theirs = [published(*c, name) for c in columns]
-        if any(theirs):
+        if blood and any(theirs):
             theirs = [text or "–" for text in theirs]
             lines.append(f"| *paper, its own patients* | {' | '.join(theirs)} |")
+    orientation = " The paper's numbers are from 71 patients whose images are not public; they " \
+                  "stand here for orientation only."  # fmt: skip
     lines += ["", "Mean ± standard deviation over folds × runs, in percent; *with* and *without* "
-              "topological regularization. The paper's numbers are from 71 patients whose images "
-              "are not public; they stand here for orientation only.", ""]  # fmt: skip
+              f"topological regularization.{orientation if blood else ''}", ""]  # fmt: skip
     if not baselines.empty:
         lines += ["| without a pooling that is learned | " + " | ".join(TITLES[m] for m in METRICS)
                   + " |", "|---" * (len(METRICS) + 1) + "|"]  # fmt: skip
@@ -168,7 +200,7 @@ def write_tables(
     trials: list[Trial], results: list[dict[str, Any]], cohort: Cohort, options: Options, said: str,
     baselines: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:  # fmt: skip
-    """Write results.csv, predictions.csv, instances.csv, table1.csv, table1.md and paired.csv.
+    """Write results, predictions, instances, table1 (also .md), paired and overall as .csv.
 
     And, where there are `baselines` (what `training.baselines` returns), baselines.csv; their
     means are in table1.md.
@@ -181,13 +213,13 @@ def write_tables(
     tables = {"results": frame, "predictions": predictions, "table1": table1(frame)}
     if options.cell_scores:
         tables["instances"] = gather(folder, trials, "instances")
-    tables["paired"] = paired(frame, predictions, list(cohort.classes))
+    tables["paired"], tables["overall"] = compared(frame, predictions, list(cohort.classes))
     for name, table in tables.items():
         write_whole(folder.table(name), table.to_csv(index=False))
     known = pd.DataFrame()
     if baselines is not None and not baselines.empty:
         write_whole(folder.table("baselines"), baselines.to_csv(index=False))
         known = tables["baselines"] = summary(baselines, "baseline")
-    text = markdown(tables["table1"], cohort.provenance, options, said, known)
+    text = markdown(tables["table1"], cohort, options, said, known)
     write_whole(folder.markdown, text)
     return tables

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from mil_rbc.cli import command
-from mil_rbc.data.bags import Cohort
-from mil_rbc.report.page import verdicts
+from mil_rbc.data.bags import Cohort, Words
+from mil_rbc.report.page import answers, verdicts
+from mil_rbc.report.tables import compared
 from mil_rbc.run import main
 from tests.mil.test_run import arguments, bags_folder
 
@@ -106,7 +107,7 @@ def test_in_a_browser(page: Path, tmp_path: Path, width: int, dark: bool) -> Non
     assert seen["errors"] == []
     assert seen["broken"] == 0
     assert seen["outside"] == []
-    assert seen["images"] == 7
+    assert seen["images"] == 8
     assert seen["wide"] <= 0  # the page itself never scrolls sideways
     light = seen["ground"] == "rgb(255, 255, 255)"
     assert light != dark
@@ -132,6 +133,74 @@ def row(difference: float, low: float, high: float, p: float, pairs: int = 3) ->
     ],
 )
 def test_a_verdict_is_as_strong_as_the_evidence(given: pd.DataFrame, kind: str, said: str) -> None:
-    (found,) = verdicts(given)
+    (found,) = verdicts(given, Words(blood=True))
     assert found["kind"] == kind
     assert said in found["text"]
+
+
+def test_the_papers_numbers_stand_beside_blood_only() -> None:
+    given = row(0.05, 0.01, 0.09, 0.01)
+    assert "The paper reports +7.1" in verdicts(given, Words(blood=True))[0]["text"]
+    (of_bags,) = verdicts(given, Words("pictures", "segments", units="bags"))
+    assert "paper" not in of_bags["text"]
+    assert "interval over bags" in of_bags["text"]
+
+
+def test_the_first_screen_answers_the_question(page: Path) -> None:
+    """One sentence over all poolings, with the numbers of overall.csv, before anything else."""
+    overall = pd.read_csv(page.parent / "overall.csv").set_index("metric")
+    text = page.read_text()
+    answer = re.search(r'<p class="answer (un)?clear">(.*?)</p>', text, re.S)
+    assert answer is not None
+    assert f"accuracy moves by {100 * overall.loc['accuracy', 'difference']:+.1f}" in answer[2]
+    assert f"{100 * overall.loc['auroc', 'bootstrap_low']:+.1f} to" in answer[2]
+    assert text.index("</h1>") < answer.start() < text.index("<h2>")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((0.05, 0.01, 0.09, 0.01), "Yes, topology helps here"),
+        ((-0.05, -0.09, -0.01, 0.01), "No, topology harms here"),
+        ((0.05, -0.01, 0.09, 0.01), "No clear difference with topology"),
+        ((0.05, 0.01, 0.09, 0.20), "No clear difference with topology"),
+    ],
+)
+def test_an_answer_is_as_strong_as_the_evidence(
+    given: tuple[float, float, float, float], said: str
+) -> None:
+    both = pd.concat([row(*given), row(*given).assign(metric="auroc")])
+    (found,) = answers(both, Words())
+    assert said in found["head"]
+
+
+def test_the_overall_difference_is_the_mean_over_poolings(page: Path) -> None:
+    out = page.parent
+    results, predictions = (pd.read_csv(out / f"{n}.csv") for n in ("results", "predictions"))
+    rows, overall = compared(results, predictions, ["control", "ill"])
+    for name in ("accuracy", "auroc"):
+        one = overall[overall["metric"] == name]["difference"].item()
+        assert one == pytest.approx(rows[rows["metric"] == name]["difference"].mean())
+    alone, single = compared(results[results["pooling"] == "max"], predictions, ["control", "ill"])
+    drop = ["pooling"]
+    pd.testing.assert_frame_equal(alone.drop(columns=drop), single.drop(columns=drop))
+
+
+def test_tables_can_be_read_aloud_and_the_page_has_one_main_part(page: Path) -> None:
+    text = page.read_text()
+    assert text.count("<main>") == text.count("</main>") == 1
+    tables = re.findall(r"<table>.*?</table>", text, re.S)
+    assert len(tables) >= 8
+    for table in tables:
+        assert "<caption>" in table
+        assert re.search(r'<tbody>.*<th scope="row"', table, re.S)
+        assert not re.search(r"<th(?! scope=)[ >]", table.replace("<thead>", ""))
+    assert text.count('<div class="scroll" tabindex="0">') >= len(tables)  # with its shadow
+    assert "no-repeat local" in text
+
+
+def test_what_departs_from_the_paper_is_said(page: Path) -> None:
+    text = page.read_text()
+    assert "What is not as in the paper" in text
+    for choice in ("a Gaussian mixture", "one Gaussian", "feature vectors of instances", "ELU"):
+        assert choice in text
