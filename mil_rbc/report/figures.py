@@ -154,30 +154,31 @@ def learning_curves(metrics: pd.DataFrame, *, colours: Colours) -> Figure:
     return figure
 
 
-def confusion(
-    predictions: pd.DataFrame, classes: tuple[str, ...], *, colours: Colours
-) -> Figure:  # fmt: skip
+def confusion(predictions: pd.DataFrame, classes: tuple[str, ...], *, colours: Colours) -> Figure:
     """What the test bags of each class were taken for, in percent of the class."""
-    there = variants(predictions)
-    arms = list(dict.fromkeys(arm for _, arm in there))
-    side = max(2.6, 0.62 * len(classes) + 1.2)
-    figure, axes = _panels(len(there), len(arms), (side + 0.6, side))
-    for axis, (pooling, arm) in zip(axes, there, strict=False):
+    poolings = POOLINGS.ordered(set(predictions["pooling"]))
+    arms = ARMS.ordered(set(predictions["topology"]))
+    names = [c.replace(" ", "\n") for c in classes]
+    side = 0.5 * len(classes) + 0.4
+    figure = Figure(figsize=(side * len(poolings) + 1.8, side * len(arms) + 1.6))
+    figure.set_layout_engine("constrained", h_pad=0.12)
+    axes = figure.subplots(len(arms), len(poolings), squeeze=False, sharex=True, sharey=True)
+    for (row, column), axis in np.ndenumerate(axes):
+        arm, pooling = arms[row], poolings[column]
         part = predictions[(predictions["pooling"] == pooling) & (predictions["topology"] == arm)]
         counts = pd.crosstab(part["label"], part["prediction"])
         counts = counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy(float)
         share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
         axis.imshow(share, cmap="Blues", vmin=0, vmax=100)
         for (i, j), value in np.ndenumerate(share):
-            axis.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=11,
+            axis.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=10,
                       color="white" if value > 55 else "#1a1a1a")  # fmt: skip
-        short = [c if len(c) < 13 else c[:11] + "…" for c in classes]
-        axis.set_xticks(range(len(classes)), short, rotation=40, ha="right", fontsize=10)
-        axis.set_yticks(range(len(classes)), short, fontsize=10)
-        axis.set_title(f"{pooling}, {ARMS[arm].short}", fontsize=12)
+        axis.set_xticks(range(len(classes)), names, rotation=90, fontsize=9, linespacing=0.9)
+        axis.set_yticks(range(len(classes)), names, fontsize=9, linespacing=0.9)
+        axis.set_title(f"{pooling}, {ARMS[arm].short}", fontsize=11)
         axis.grid(False)
-    figure.supxlabel("taken for", fontsize=12)
-    figure.supylabel("class", fontsize=12)
+    figure.supxlabel("taken for", fontsize=11)
+    figure.supylabel("class", fontsize=11)
     return figure
 
 
@@ -245,7 +246,10 @@ def cell_scores(shown: Example, *, colours: Colours) -> Figure:
     palette = mpl.colormaps["viridis"]
     every = np.concatenate([seen.scores for seen in shown.views.values()])
     low, high = float(every.min()), float(every.max())  # one scale: the panels are compared
-    bar = mpl.cm.ScalarMappable(mpl.colors.Normalize(low, high), palette)
+    wide = low > 0 and high > 10 * float(np.median(every))  # one cell would leave all others dark
+    scale = mpl.colors.LogNorm if wide else mpl.colors.Normalize
+    norm = scale(low, max(high, low + 1e-12))
+    bar = mpl.cm.ScalarMappable(norm, palette)
     for part, (arm, seen) in zip(parts, shown.views.items(), strict=True):
         axes = part.subplots(-(-len(cells) // 6), 6, squeeze=False).ravel()
         for axis in axes[len(cells) :]:
@@ -255,9 +259,8 @@ def cell_scores(shown: Example, *, colours: Colours) -> Figure:
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)
-            share = (seen.scores[cell] - low) / max(high - low, 1e-12)
             for spine in axis.spines.values():
-                spine.set(visible=True, color=palette(share), linewidth=4)
+                spine.set(visible=True, color=bar.to_rgba(seen.scores[cell]), linewidth=4)
             star = "*" if shown.anomalous[cell] == 1 else ""
             axis.set_xlabel(f"{seen.scores[cell]:.3g}{star}", fontsize=11, labelpad=7)
         part.suptitle(named(arm), fontsize=14)
