@@ -63,7 +63,7 @@ def test_a_fifth_pooling_trains_and_is_tabled_drawn_and_reported(
     assert set(paper) <= {"–"}  # it has no number of the paper's
     page = (out / "report.html").read_text()
     assert f"<strong>{fifth}</strong>" in page
-    assert f"<td>{fifth}</td>" in page
+    assert f'<th scope="row">{fifth}</th>' in page
     metrics = pd.read_csv(next(out.glob(f"trials/{fifth}-off-*/metrics.csv")))
     assert metrics["beta"].iloc[0] == 1.0  # as its entry says
 
