@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import torchtopo
+from torchtopo import _C
+from torchtopo._operators.arguments import bags_of, space_of
 
 Step = Callable[[], Tensor]
 Recipe = Callable[[Tensor, Tensor], Step]
@@ -49,6 +51,26 @@ def ours_cached(x: Tensor, z: Tensor) -> Step:
         return _backward(torchtopo.signature_loss(x, z, pairs_x=pairs_x, reduction="sum"), z)
 
     return step
+
+
+def ours_kernels_alone(x: Tensor, z: Tensor) -> Callable[[], None]:
+    """The kernels of :func:`ours_cached` and nothing else: no operator, no autograd, no sum."""
+    pairs_x = torchtopo.vietoris_rips_pairs(x)
+    bags, m = x.shape[0], 2 * (x.shape[1] - 1)
+    pairs = torch.empty(bags, m, 2, dtype=torch.int64)
+    in_x, in_z, pulls = torch.empty(bags, m), torch.empty(bags, m), torch.ones(bags, m)
+    gradient = torch.empty(z.shape)
+
+    def kernels() -> None:
+        space_x, space_z = space_of(x, "euclidean")[1], space_of(z, "euclidean")[1]
+        where, threads = bags_of(x)[1], torch.get_num_threads()
+        out = (pairs.data_ptr(), in_x.data_ptr(), in_z.data_ptr())
+        _C.signature_edges(space_x, space_z, where, pairs_x.data_ptr(), out, (0, 0), threads)
+        _C.pair_pulls(
+            space_z, where, pairs.data_ptr(), m, pulls.data_ptr(), gradient.data_ptr(), threads
+        )
+
+    return kernels
 
 
 def torch_topological(x: Tensor, z: Tensor, normalise: bool = True) -> Step:

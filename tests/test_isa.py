@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +29,29 @@ def test_the_baseline_is_always_there():
     assert _C.config()["isa"] in _C.config()["isas"]
     with pytest.raises(ValueError, match="nonesuch"):
         _C.set_isa("nonesuch")
+
+
+def test_the_environment_chooses():
+    def chosen(name: str) -> subprocess.CompletedProcess[str]:
+        code = "import torchtopo; print(torchtopo.show_config())"
+        environment = os.environ | {"TORCHTOPO_ISA": name}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+
+    assert "instruction set: baseline (of baseline" in chosen("baseline").stdout
+    widest = _C.config()["isas"][-1]
+    assert f"instruction set: {widest}" in chosen(widest).stdout
+    message = chosen("nonesuch").stderr
+    assert "TORCHTOPO_ISA names no instruction set of this processor: 'nonesuch' is not one of" in (
+        message
+    )
+
+
+def test_a_set_is_timed_only_where_there_is_a_choice():
+    config = _C.config()
+    wide = config["isas"][1:]
+    assert list(config["isa_times"]) == (wide if len(wide) > 1 else [])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

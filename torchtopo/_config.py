@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 
@@ -30,7 +31,7 @@ def show_config() -> str:
     lines = {
         "torchtopo": __version__,
         "compiler": config["compiler"],
-        "instruction set": f"{config['isa']} (of {', '.join(config['isas'])})",
+        "instruction set": f"{config['isa']} (of {', '.join(_timed(config))})",
         "threads": str(torch.get_num_threads()),
         "CUDA kernels": _cuda_support(config),
         "CUDA device": _cuda_device(),
@@ -39,6 +40,12 @@ def show_config() -> str:
         "platform": f"{platform.system()} {platform.machine()}",
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def _timed(config: dict[str, Any]) -> list[str]:
+    """The instruction sets there are, with the time of those that were tried against each other."""
+    times = {name: f" {seconds * 1e6:.0f} µs" for name, seconds in config["isa_times"].items()}
+    return [name + times.get(name, "") for name in config["isas"]]
 
 
 def _cuda_support(config: dict[str, object]) -> str:

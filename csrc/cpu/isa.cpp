@@ -1,4 +1,4 @@
-// Compiles the kernels once per instruction set and chooses at run time.
+// Compiles the kernels once per instruction set.
 //
 // Everything from the standard library is included before the first target region: a function
 // template of it that was compiled for AVX-512 could otherwise be the copy the linker keeps.
@@ -94,8 +94,6 @@ const InstructionSet all[] = {
 #endif
 };
 
-std::atomic<const InstructionSet*> chosen{nullptr};
-
 }  // namespace
 
 std::vector<const InstructionSet*> instruction_sets() {
@@ -103,18 +101,6 @@ std::vector<const InstructionSet*> instruction_sets() {
   for (const InstructionSet& set : all)
     if (set.available()) sets.push_back(&set);
   return sets;
-}
-
-const InstructionSet& instruction_set() {
-  const InstructionSet* set = chosen.load(std::memory_order_relaxed);
-  if (!set) chosen.store(set = instruction_sets().back(), std::memory_order_relaxed);
-  return *set;
-}
-
-void set_instruction_set(const std::string& name) {
-  for (const InstructionSet* set : instruction_sets())
-    if (set->name == name) return chosen.store(set, std::memory_order_relaxed);
-  throw std::invalid_argument("this processor has no instruction set named '" + name + "'");
 }
 
 }  // namespace torchtopo

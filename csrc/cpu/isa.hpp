@@ -90,9 +90,23 @@ inline const Kernels<double>& InstructionSet::kernels<double>() const {
   return for_double;
 }
 
-// The sets this processor has, the best last.
+// The sets this processor has, the widest vectors last.
 std::vector<const InstructionSet*> instruction_sets();
+
+// The set in use: at first the one that the environment's TORCHTOPO_ISA names, or else the
+// quickest; std::invalid_argument if this processor has none of that name.
 const InstructionSet& instruction_set();
-void set_instruction_set(const std::string& name);  // std::invalid_argument if it is not there
+void set_instruction_set(const std::string& name);
+
+struct IsaTime {
+  const InstructionSet* set;
+  double seconds;
+};
+// What each of several wide sets takes for the same small cloud, measured once in a process; none
+// where there is one such set or none.
+const std::vector<IsaTime>& isa_times();
+// The widest, but for one that is quicker by a tenth: a tie is not for the noise to decide, for the
+// last bits of a length may depend on the set.
+const InstructionSet* quickest(const std::vector<IsaTime>& times);
 
 }  // namespace torchtopo

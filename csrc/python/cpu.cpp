@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "../cpu/batch.hpp"
+#include "../cpu/plan.hpp"
 #include "arguments.hpp"
 
 namespace torchtopo {
@@ -105,6 +106,7 @@ void elder_rule_of(Size edges, Size bags, Size m, Size n, Size dying, int thread
 
 void bind_cpu(py::module_& module) {
   using namespace py::literals;
+  module.def("plan", [](int n, int d) { return way_of<float>(plan_of(n, d)).name; }, "n"_a, "d"_a);
   module.def("well_formed", &well_formed, "bags"_a);
   module.def("trees", &trees_of, "space"_a, "bags"_a, "edges"_a, "weights"_a, "threads"_a,
              Unlocked());

@@ -26,6 +26,8 @@ namespace {
 py::dict config() {
   py::list sets;
   for (const InstructionSet* set : instruction_sets()) sets.append(set->name);
+  py::dict times;
+  for (const IsaTime& time : isa_times()) times[time.set->name] = time.seconds;
   py::dict cuda_version_and_archs;
 #ifdef TORCHTOPO_CUDA
   cuda_version_and_archs = cuda_config();
@@ -35,7 +37,7 @@ py::dict config() {
                                                 : otherwise;
   };
   using namespace py::literals;
-  return py::dict("isa"_a = instruction_set().name, "isas"_a = sets,
+  return py::dict("isa"_a = instruction_set().name, "isas"_a = sets, "isa_times"_a = times,
                   "cuda"_a = py::bool_(py::len(cuda_version_and_archs) > 0),
                   "cuda_version"_a = of("cuda_version", py::none()),
                   "cuda_archs"_a = of("cuda_archs", py::list()), "compiler"_a = TORCHTOPO_COMPILER);
