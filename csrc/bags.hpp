@@ -44,6 +44,20 @@ struct AnySpace {
   int dtype;
   std::int64_t d;
   Metric metric;
+
+  template <class Real>
+  Space<Real> as() const {
+    return {static_cast<const Real*>(values), d, metric};
+  }
 };
+
+// Calls with a number of the type that a dtype stands for.
+template <class Call>
+void with_real(int dtype, Call call) {
+  if (dtype == 0)
+    call(float());
+  else
+    call(double());
+}
 
 }  // namespace torchtopo

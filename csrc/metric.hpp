@@ -4,21 +4,31 @@
 
 #include <stdexcept>
 #include <string>
-#include <type_traits>
 
 namespace torchtopo {
 
 enum class Metric { euclidean, manhattan, chebyshev, cosine, precomputed };
 
+#ifdef __CUDACC__
+#define TORCHTOPO_HOST_DEVICE __host__ __device__
+#else
+#define TORCHTOPO_HOST_DEVICE
+#endif
+
 // A metric as a type, so that code can be chosen by it when it is compiled.
 template <Metric metric>
-using Named = std::integral_constant<Metric, metric>;
+struct Named {
+  TORCHTOPO_HOST_DEVICE constexpr operator Metric() const { return metric; }
+};
 
 // Calls with the metric's type. This is the only switch over metrics: without a default, so that
 // one that is forgotten does not compile (-Werror=switch), and no number is taken for a metric it
-// is not.
+// is not. What is called may be code of the host or of a CUDA device.
+#ifdef __CUDACC__
+#pragma nv_exec_check_disable
+#endif
 template <class Call>
-auto visit(Metric metric, Call call) {
+TORCHTOPO_HOST_DEVICE auto visit(Metric metric, Call call) {
   switch (metric) {
     case Metric::euclidean:
       return call(Named<Metric::euclidean>());
@@ -31,7 +41,12 @@ auto visit(Metric metric, Call call) {
     case Metric::precomputed:
       return call(Named<Metric::precomputed>());
   }
+#ifdef __CUDA_ARCH__
+  __trap();
+  __builtin_unreachable();
+#else
   throw std::invalid_argument("no metric has the number " + std::to_string(int(metric)));
+#endif
 }
 
 // Whether the kernels sum squares, which leave their range before a length does. Those of the

@@ -34,8 +34,8 @@ def main() -> None:
     if torchtopo._C.config()["cuda"] and device.type == "cuda":
         from torchtopo._operators import cuda as _cuda
 
-        for path in ("one_block", "many_blocks"):
-            with _cuda.path(path if path == "many_blocks" else "automatic"):
+        for plan in ("one_block", "many_blocks"):
+            with _cuda.plan(plan if plan == "many_blocks" else "automatic"):
                 exercise(device)
         torch.cuda.synchronize()
     else:

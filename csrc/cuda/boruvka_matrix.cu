@@ -3,8 +3,8 @@
 // A warp has 32 vertices and a part of the others. An edge to a smaller vertex lies in the column
 // of the 32, where a lane reads for itself; an edge to a larger one in their rows, which the lanes
 // read together. Either way neighbouring lanes read neighbouring entries.
-#include "tree.cuh"
-#include "trees.hpp"
+#include "finish.cuh"
+#include "stages.cuh"
 
 namespace torchtopo::cuda {
 namespace {
@@ -64,7 +64,7 @@ __device__ Choice<Key<In>, int> nearest_in_matrix(const In* matrix, std::int64_t
 
 template <class In>
 __global__ void __launch_bounds__(256)
-    nearest_in_matrices(Bags bags, Forest<In> forest, const In* matrices) {
+    nearest_in_matrices(Bags bags, Forest<In> forest, Space<In> matrices) {
   const std::int64_t groups = ceil_div(bags.n, warp_size);
   const std::int64_t worker = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   const std::int64_t b = worker / (groups * forest.splits);
@@ -74,8 +74,9 @@ __global__ void __launch_bounds__(256)
   const int begin = int(std::int64_t(size) * part / forest.splits);
   const int end = int(std::int64_t(size) * (part + 1) / forest.splits);
   // Components go by rows of the batch; only whether two are the same matters to the search.
-  const Choice<Key<In>, int> best = nearest_in_matrix(matrices + b * bags.n * bags.n, bags.n, size,
-                                                      forest.component + first, group, begin, end);
+  const Choice<Key<In>, int> best =
+      nearest_in_matrix(matrices.values + b * bags.n * bags.n, bags.n, size,
+                        forest.component + first, group, begin, end);
   const int mine = group * warp_size + threadIdx.x % warp_size;
   if (mine >= size) return;
   const std::int64_t at = std::int64_t(part) * forest.rows + first + mine;
@@ -86,11 +87,11 @@ __global__ void __launch_bounds__(256)
 // A whole bag by one block, its forest in shared memory: one launch for the batch.
 template <class In>
 __global__ void __launch_bounds__(1024)
-    boruvka_of_matrices(Bags bags, Source<In> source, int places, Forest<In> forest,
+    boruvka_of_matrices(Bags bags, Space<In> space, int places, Forest<In> forest,
                         std::int64_t* edges, In* weights) {
-  const Bag bag = bags.at(blockIdx.x);
+  const Bag bag = bag_at(bags, blockIdx.x);
   const int n = bag.size;
-  const In* matrix = source.of(bag);
+  const In* matrix = values_of(space, bag);
   const BlockTree<In> tree(shared_memory(), places);
   Arena arena(tree.scratch);
   int* count = arena.take<int>(1);
@@ -103,14 +104,14 @@ __global__ void __launch_bounds__(1024)
   if (threadIdx.x == 0) *count = 0;
   __syncthreads();
 
-  const int warp = threadIdx.x / warp_size, groups = int(ceil_div(source.n, warp_size));
+  const int warp = threadIdx.x / warp_size, groups = int(ceil_div(space.d, warp_size));
   const int part = warp / groups, group = warp % groups;
   bool done = n < 2;
   for (int round = 0; !done && round < most_rounds; ++round) {
     if (part < forest.splits && group * warp_size < n) {
       const int begin = n * part / forest.splits, end = n * (part + 1) / forest.splits;
       const Choice<Key<In>, int> best =
-          nearest_in_matrix(matrix, source.n, n, forest.component, group, begin, end);
+          nearest_in_matrix(matrix, space.d, n, forest.component, group, begin, end);
       const int mine = group * warp_size + threadIdx.x % warp_size;
       if (mine < n) {
         forest.nearest_key[part * forest.rows + mine] = best.key;
@@ -128,36 +129,38 @@ __global__ void __launch_bounds__(1024)
     tree.codes[k] = Ends<Short>::code(Short(i), Short(j));
     tree.keys[k] = 0;
   }
-  finish<In, In>(source, bag, tree, false, edges, weights);
+  finish<In, In>(space, bag, tree, false, edges, weights);
 }
 
 }  // namespace
 
 template <class In>
-void boruvka_in_block(const Batch& batch, std::int64_t* edges, void* weights, Stream stream) {
-  const int groups = int(ceil_div(batch.n, warp_size));
+void boruvka_in_block(const Space<In>& space, const Bags& bags, std::int64_t* edges, In* weights,
+                      Stream stream) {
+  const int groups = int(ceil_div(bags.n, warp_size));
   Forest<In> forest = {};
-  forest.rows = int(batch.n);
+  forest.rows = int(bags.n);
   forest.splits = most_warps / groups;
-  const std::int64_t places = BlockTree<In>::places(batch.n);
+  const std::int64_t places = BlockTree<In>::places(bags.n);
   Arena arena;
   arena.take<int>(1);
   forest.take(arena);
   const std::size_t shared = BlockTree<In>::edge_bytes(places) + arena.used();
-  launch(boruvka_of_matrices<In>, batch.bags, groups * forest.splits * warp_size, shared, stream,
-         Bags(batch), Source<In>(batch), int(places), forest, edges, static_cast<In*>(weights));
+  launch(boruvka_of_matrices<In>, bags.count, groups * forest.splits * warp_size, shared, stream,
+         bags, space, int(places), forest, edges, weights);
 }
 
 template <class Real>
-void nearest_of_matrix(const Batch& batch, const Forest<Real>& forest, Stream stream) {
-  const std::int64_t workers = batch.bags * ceil_div(batch.n, warp_size) * forest.splits;
-  launch(nearest_in_matrices<Real>, ceil_div(workers * warp_size, 256), 256, 0, stream, Bags(batch),
-         forest, static_cast<const Real*>(batch.data));
+void nearest_of_matrix(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
+                       Stream stream) {
+  const std::int64_t workers = bags.count * ceil_div(bags.n, warp_size) * forest.splits;
+  launch(nearest_in_matrices<Real>, ceil_div(workers * warp_size, 256), 256, 0, stream, bags,
+         forest, compared);
 }
 
-template void boruvka_in_block<float>(const Batch&, std::int64_t*, void*, Stream);
-template void boruvka_in_block<double>(const Batch&, std::int64_t*, void*, Stream);
-template void nearest_of_matrix<float>(const Batch&, const Forest<float>&, Stream);
-template void nearest_of_matrix<double>(const Batch&, const Forest<double>&, Stream);
+template void boruvka_in_block(const Space<float>&, const Bags&, std::int64_t*, float*, Stream);
+template void boruvka_in_block(const Space<double>&, const Bags&, std::int64_t*, double*, Stream);
+template void nearest_of_matrix(const Space<float>&, const Bags&, const Forest<float>&, Stream);
+template void nearest_of_matrix(const Space<double>&, const Bags&, const Forest<double>&, Stream);
 
 }  // namespace torchtopo::cuda

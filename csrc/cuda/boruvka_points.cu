@@ -3,7 +3,7 @@
 // A block has 64 rows and a part of the columns of their bags. It measures 64 x 64 distances at a
 // time, 4 x 4 to a thread, staging 32 coordinates of both sides in shared memory.
 #include "length.cuh"
-#include "trees.hpp"
+#include "stages.cuh"
 
 namespace torchtopo::cuda {
 namespace {
@@ -19,7 +19,7 @@ struct Four {
     for (int l = 0; l < micro; l += Quad<Real>::width) {
       const Quad<Real> quad = *reinterpret_cast<const Quad<Real>*>(from + l);
 #pragma unroll
-      for (int m = 0; m < Quad<Real>::width; ++m) x[l + m] = quad.x[m];
+      for (int k = 0; k < Quad<Real>::width; ++k) x[l + k] = quad.x[k];
     }
   }
 };
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x < side && top + threadIdx.x < forest.rows) {
     const int b = forest.owner[top + threadIdx.x];
     if (b != nobody && !forest.done[b]) {
-      const int first = int(bags.at(b).first);
+      const int first = int(bag_at(bags, b).first);
       atomicMin(&range[0], first);
       atomicMax(&range[1], first + forest.size[b]);
     }
@@ -131,22 +131,23 @@ __global__ void __launch_bounds__(threads)
 }
 
 template <class Real, class Rule>
-void run(const Batch& batch, const Real* points, const Forest<Real>& forest, Stream stream) {
+void run(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest, Stream stream) {
   const std::size_t shared = 2 * chunk * pitch * sizeof(Real) + 2 * sizeof(int);
-  launch(nearest_among_points<Real, Rule>, ceil_div(batch.rows, side) * forest.splits, threads,
-         shared, stream, Bags(batch), forest, points, batch.d);
+  launch(nearest_among_points<Real, Rule>, ceil_div(bags.rows, side) * forest.splits, threads,
+         shared, stream, bags, forest, compared.values, compared.d);
 }
 
 }  // namespace
 
 template <class Real>
-void nearest_of_points(const Batch& batch, const Real* points, const Forest<Real>& forest,
+void nearest_of_points(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
                        Stream stream) {
-  with_rule<true, std::is_same_v<Real, double>>(
-      batch.metric, [&](auto rule) { run<Real, decltype(rule)>(batch, points, forest, stream); });
+  with_rule<true, std::is_same_v<Real, double>>(compared.metric, [&](auto rule) {
+    run<Real, decltype(rule)>(compared, bags, forest, stream);
+  });
 }
 
-template void nearest_of_points<float>(const Batch&, const float*, const Forest<float>&, Stream);
-template void nearest_of_points<double>(const Batch&, const double*, const Forest<double>&, Stream);
+template void nearest_of_points(const Space<float>&, const Bags&, const Forest<float>&, Stream);
+template void nearest_of_points(const Space<double>&, const Bags&, const Forest<double>&, Stream);
 
 }  // namespace torchtopo::cuda

@@ -75,27 +75,27 @@ struct Chebyshev {
   }
 };
 
+// Distances that are given are measured by no rule.
+struct Given {
+  static constexpr bool squared = false;
+};
+
+inline Euclidean rule_of(Named<Metric::euclidean>) { return {}; }
+inline Manhattan rule_of(Named<Metric::manhattan>) { return {}; }
+inline Chebyshev rule_of(Named<Metric::chebyshev>) { return {}; }
+inline Cosine rule_of(Named<Metric::cosine>) { return {}; }
+inline Given rule_of(Named<Metric::precomputed>) { return {}; }
+
 // Calls run(rule) with the rule of a metric's quick lengths: of points as they are given, or of the
 // unit vectors of normalise.cu. What a caller has neither of is not compiled.
 template <bool given, bool unit, class Run>
 void with_rule(Metric metric, Run run) {
-  switch (metric) {
-    case Metric::euclidean:
-      if constexpr (given) return run(Euclidean());
-      break;
-    case Metric::manhattan:
-      if constexpr (given) return run(Manhattan());
-      break;
-    case Metric::chebyshev:
-      if constexpr (given) return run(Chebyshev());
-      break;
-    case Metric::cosine:
-      if constexpr (unit) return run(Cosine());
-      break;
-    case Metric::precomputed:
-      break;
-  }
-  throw std::logic_error("no CUDA kernel measures these points by this metric");
+  visit(metric, [&](auto named) {
+    if constexpr (named != Metric::precomputed && (named == Metric::cosine ? unit : given))
+      run(rule_of(named));
+    else
+      throw std::logic_error("no CUDA kernel measures these points by this metric");
+  });
 }
 
 // Exact lengths, measured in double by a whole warp; every lane gets the result. The formulas are
@@ -160,19 +160,31 @@ __device__ double warp_cosine(const Real* x, const Real* y, std::int64_t d) {
 template <class Real>
 __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::int64_t d,
                                            Metric metric) {
-  switch (metric) {
-    case Metric::manhattan:
+  return visit(metric, [=](auto named) -> double {
+    if constexpr (named == Metric::euclidean)
+      return warp_norm(d, [=](std::int64_t k) { return double(x[k]) - double(y[k]); });
+    else if constexpr (named == Metric::manhattan)
       return warp_fold(
           d, [=](std::int64_t k) { return fabs(double(x[k]) - double(y[k])); }, Plus());
-    case Metric::chebyshev:
+    else if constexpr (named == Metric::chebyshev)
       return warp_chebyshev(x, y, d);
-    case Metric::cosine:
+    else if constexpr (named == Metric::cosine)
       return warp_cosine(x, y, d);
-    case Metric::euclidean:
-    case Metric::precomputed:  // an entry is read, never measured
-      break;
-  }
-  return warp_norm(d, [=](std::int64_t k) { return double(x[k]) - double(y[k]); });
+    else
+      return 0;  // an entry is read, never measured
+  });
+}
+
+// How far apart two points of the bag with rows first to first + n are, in whichever order they are
+// named: measured in one, so the bits are the same; 0 if they are none.
+template <class Real>
+__device__ inline double warp_pair_length(const Space<Real>& space, std::int64_t first,
+                                          std::int64_t n, std::int64_t i, std::int64_t j) {
+  const std::int64_t u = i < j ? i : j, v = i < j ? j : i, d = space.d;
+  if (u < 0 || v >= n) return 0;
+  const Real* row = space.values + (first + u) * d;
+  if (space.metric == Metric::precomputed) return double(row[v]);
+  return warp_length(row, space.values + (first + v) * d, d, space.metric);
 }
 
 // Whether the quick arithmetic that chose an edge may have left its range: its key is infinite, or
@@ -183,7 +195,7 @@ __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::in
 template <class Quick>
 __device__ inline bool out_of_range(Key<Quick> quick, double exact, Metric metric) {
   const bool overflowed = quick == Order<Quick>::infinity;
-  const bool squared = metric == Metric::euclidean || metric == Metric::cosine;
+  const bool squared = visit(metric, [](auto named) { return decltype(rule_of(named))::squared; });
   const double least = sizeof(Quick) == 4 ? 1e-15 : 1e-145;
   return overflowed || (squared && exact > 0 && exact < least);
 }

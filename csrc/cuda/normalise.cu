@@ -1,6 +1,6 @@
 // Unit vectors in double, whose squared distances are twice the cosine distances.
 #include "length.cuh"
-#include "trees.hpp"
+#include "stages.cuh"
 
 namespace torchtopo::cuda {
 namespace {
@@ -19,7 +19,7 @@ __global__ void __launch_bounds__(256)
   const std::int64_t row = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   const int lane = threadIdx.x % warp_size;
   if (row >= bags.rows) return;
-  const std::int64_t b = bags.of(row);
+  const std::int64_t b = bag_of(bags, row);
   if (b < 0) {
     for (std::int64_t k = lane; k < d; k += warp_size) unit[row * d + k] = 0;
     return;
@@ -30,19 +30,20 @@ __global__ void __launch_bounds__(256)
   if (!usable && norm != 0 && lane == 0) distrusted[b] = 1;
   for (std::int64_t k = lane; k < d; k += warp_size)
     unit[row * d + k] = usable ? double(x[k]) / norm : 0.0;
-  if (norm == 0 && lane == 0) unit[row * d] = 4.0 * double(row - bags.at(b).first + 1);
+  if (norm == 0 && lane == 0) unit[row * d] = 4.0 * double(row - bag_at(bags, b).first + 1);
 }
 
 }  // namespace
 
 template <class In>
-void normalise(const Batch& batch, double* unit, int* distrusted, Stream stream) {
-  launch(clear, ceil_div(batch.bags, 256), 256, 0, stream, distrusted, batch.bags);
-  launch(unit_vectors<In>, ceil_div(batch.rows * warp_size, 256), 256, 0, stream, Bags(batch),
-         static_cast<const In*>(batch.data), batch.d, unit, distrusted);
+void normalise(const Space<In>& space, const Bags& bags, double* unit, int* distrusted,
+               Stream stream) {
+  launch(clear, ceil_div(bags.count, 256), 256, 0, stream, distrusted, bags.count);
+  launch(unit_vectors<In>, ceil_div(bags.rows * warp_size, 256), 256, 0, stream, bags, space.values,
+         space.d, unit, distrusted);
 }
 
-template void normalise<float>(const Batch&, double*, int*, Stream);
-template void normalise<double>(const Batch&, double*, int*, Stream);
+template void normalise(const Space<float>&, const Bags&, double*, int*, Stream);
+template void normalise(const Space<double>&, const Bags&, double*, int*, Stream);
 
 }  // namespace torchtopo::cuda

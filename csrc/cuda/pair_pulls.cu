@@ -4,6 +4,7 @@
 // has the same bits in every run. For this the ends of a bag's pairs are sorted by the point that
 // they name; then a warp per point walks through its own.
 #include "length.cuh"
+#include "sort.cuh"
 
 namespace torchtopo::cuda {
 namespace {
@@ -27,29 +28,23 @@ template <class Real>
 __device__ Pull pull_of(const Real* x, const Real* y, std::int64_t d, Metric metric, double by) {
   Pull pull = {by, warp_length(x, y, d, metric), 1, 1};
   if (pull.length == 0 || Real(pull.length) > largest<Real>) pull.by = 0;
-  switch (metric) {
-    case Metric::euclidean:
+  visit(metric, [&](auto named) {
+    if constexpr (named == Metric::euclidean) {
       // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
       pull.scale_y = pull.length < 1e-290 ? 0x1p600 : 1.0;
       pull.scale_x = by / (pull.length * pull.scale_y);
-      break;
-    case Metric::chebyshev:  // the coordinates that attain the maximum share the pull
-      pull.scale_x = by / warp_fold(
-                              d,
-                              [=](std::int64_t k) {
-                                return fabs(double(x[k]) - double(y[k])) == pull.length ? 1.0 : 0.0;
-                              },
-                              Plus());
-      break;
-    case Metric::cosine:
+    } else if constexpr (named == Metric::chebyshev) {
+      // The coordinates that attain the maximum share the pull.
+      const auto attains = [=](std::int64_t k) {
+        return fabs(double(x[k]) - double(y[k])) == pull.length ? 1.0 : 0.0;
+      };
+      pull.scale_x = by / warp_fold(d, attains, Plus());
+    } else if constexpr (named == Metric::cosine) {
       pull.scale_x = warp_norm(d, [=](std::int64_t k) { return double(x[k]); });
       pull.scale_y = warp_norm(d, [=](std::int64_t k) { return double(y[k]); });
       if (pull.scale_x == 0 || pull.scale_y == 0) pull.by = 0;
-      break;
-    case Metric::manhattan:
-    case Metric::precomputed:
-      break;
-  }
+    }
+  });
   return pull;
 }
 
@@ -60,39 +55,39 @@ __device__ inline double coordinate(const Pull& pull, Metric metric, double mine
                                     bool first) {
   if (pull.length != pull.length) return pull.length;
   const double apart = mine - other;
-  switch (metric) {
-    case Metric::euclidean:
+  return visit(metric, [=](auto named) -> double {
+    if constexpr (named == Metric::euclidean) {
       return pull.scale_x * (apart * pull.scale_y);
-    case Metric::manhattan:
+    } else if constexpr (named == Metric::manhattan) {
       return pull.by * sign(apart);
-    case Metric::chebyshev:
+    } else if constexpr (named == Metric::chebyshev) {
       return fabs(apart) < pull.length ? 0.0 : pull.scale_x * sign(apart);
-    case Metric::cosine: {
+    } else if constexpr (named == Metric::cosine) {
       const double norm = first ? pull.scale_x : pull.scale_y;
       const double a = mine / norm, b = other / (first ? pull.scale_y : pull.scale_x);
       return pull.by * ((a - b) - pull.length * a) / norm;
+    } else {
+      return 0;  // an entry has its gradient from torch
     }
-    case Metric::precomputed:
-      break;
-  }
-  return 0;
+  });
 }
 
 // A warp per pair.
 template <class Real>
 __global__ void __launch_bounds__(256)
-    measure_pulls(const Real* points, Metric metric, std::int64_t n, std::int64_t d,
-                  const std::int64_t* pairs, std::int64_t m, std::int64_t count, const Real* by,
-                  Pull* pulls, std::uint64_t* ends) {
+    measure_pulls(Space<Real> space, std::int64_t n, const std::int64_t* pairs, std::int64_t m,
+                  std::int64_t count, const Real* by, Pull* pulls, std::uint64_t* ends) {
   const std::int64_t pair = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (pair >= count) return;
   const std::int64_t first = pair / m * n, i = pairs[2 * pair], j = pairs[2 * pair + 1];
+  const std::int64_t d = space.d;
   const bool real = i >= 0 && i < n && j >= 0 && j < n;
   Pull pull = {};
   if (real) {
     // Measured from the smaller end, as the length is: its bits are the same either way.
     const std::int64_t u = i < j ? i : j, v = i < j ? j : i;
-    pull = pull_of(points + (first + u) * d, points + (first + v) * d, d, metric, double(by[pair]));
+    pull = pull_of(space.values + (first + u) * d, space.values + (first + v) * d, d, space.metric,
+                   double(by[pair]));
   }
   if (threadIdx.x % warp_size != 0) return;
   const bool pulls_somewhere = real && (pull.by != 0 || pull.length != pull.length);
@@ -101,81 +96,53 @@ __global__ void __launch_bounds__(256)
   ends[2 * pair + 1] = pulls_somewhere ? end_code(j, 2 * (pair % m) + 1) : no_end;
 }
 
-// A block per bag of at most `block_ends` ends: a bitonic sort in shared memory.
+struct Codes {
+  std::uint64_t* code;
+
+  __device__ std::uint64_t operator[](std::int64_t k) const { return code[k]; }
+  __device__ void put(std::int64_t k, std::uint64_t value) const { code[k] = value; }
+};
+
+// A block per bag of at most `block_ends` ends.
 constexpr int block_ends = 4096;
 
 __global__ void __launch_bounds__(1024)
     sort_in_block(const std::uint64_t* ends, int count, int places, std::uint64_t* sorted) {
-  std::uint64_t* code = reinterpret_cast<std::uint64_t*>(shared_memory());
+  const Codes codes = {reinterpret_cast<std::uint64_t*>(shared_memory())};
   const std::int64_t first = std::int64_t(blockIdx.x) * count;
   for (int k = threadIdx.x; k < places; k += blockDim.x)
-    code[k] = k < count ? ends[first + k] : no_end;
-  for (int size = 2; size <= places; size *= 2)
-    for (int stride = size / 2; stride > 0; stride /= 2) {
-      __syncthreads();
-      for (int low = threadIdx.x; low < places; low += blockDim.x) {
-        const int high = low ^ stride;
-        if (high < low) continue;
-        const std::uint64_t a = code[low], b = code[high];
-        if ((low & size) == 0 ? a <= b : b <= a) continue;
-        code[low] = b, code[high] = a;
-      }
-    }
-  __syncthreads();
-  for (int k = threadIdx.x; k < count; k += blockDim.x) sorted[first + k] = code[k];
+    codes.put(k, k < count ? ends[first + k] : no_end);
+  block_sort(codes, places);
+  for (int k = threadIdx.x; k < count; k += blockDim.x) sorted[first + k] = codes[k];
 }
 
-// How many codes of a sorted list are below one, or, `or_equal`, at most that.
-__device__ inline std::int64_t rank(const std::uint64_t* list, std::int64_t size,
-                                    std::uint64_t code, bool or_equal) {
-  std::int64_t low = 0, high = size;
-  while (low < high) {
-    const std::int64_t probe = low + (high - low) / 2;
-    if (list[probe] < code || (or_equal && list[probe] == code))
-      low = probe + 1;
-    else
-      high = probe;
-  }
-  return low;
-}
-
-// Merges runs of the ends of each bag: an end's new place is its place in its own run plus its rank
-// in the other, of equals the left run's first.
 __global__ void __launch_bounds__(256)
-    merge_ends(const std::uint64_t* ends, std::int64_t count, std::int64_t all, std::int64_t run,
-               std::uint64_t* sorted) {
+    merge_ends(Codes ends, std::int64_t count, std::int64_t all, std::int64_t run, Codes sorted) {
   const std::int64_t at = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= all) return;
-  const std::int64_t mine = at % count, start = mine / (2 * run) * (2 * run);
-  const std::uint64_t* left = ends + (at - mine) + start;
-  const std::int64_t rest = count - start, in_left = run < rest ? run : rest;
-  const std::int64_t in_right = (2 * run < rest ? 2 * run : rest) - in_left;
-  const std::int64_t within = mine - start;
-  const std::int64_t before = within < in_left
-                                  ? within + rank(left + in_left, in_right, ends[at], false)
-                                  : within - in_left + rank(left, in_left, ends[at], true);
-  sorted[at - mine + start + before] = ends[at];
+  const std::int64_t mine = at % count;
+  sorted.put(merged_place(ends, at - mine, count, run, mine), ends[at]);
 }
 
 // A warp per point: lanes are coordinates.
 template <class Real>
 __global__ void __launch_bounds__(256)
-    pull_points(const Real* points, Metric metric, std::int64_t n, std::int64_t d,
-                const std::int64_t* pairs, std::int64_t m, std::int64_t rows, const Pull* pulls,
-                const std::uint64_t* ends, Real* gradient) {
+    pull_points(Space<Real> space, std::int64_t n, const std::int64_t* pairs, std::int64_t m,
+                std::int64_t rows, const Pull* pulls, const std::uint64_t* ends, Real* gradient) {
   const std::int64_t row = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (row >= rows) return;
-  const std::int64_t bag = row / n, point = row % n;
+  const std::int64_t bag = row / n, point = row % n, d = space.d;
+  const Real* points = space.values;
   ends += bag * 2 * m;
-  const std::int64_t from = rank(ends, 2 * m, end_code(point, 0), false);
-  const std::int64_t to = rank(ends, 2 * m, end_code(point + 1, 0), false);
+  const std::int64_t from = rank(ends, 0, 2 * m, end_code(point, 0), false);
+  const std::int64_t to = rank(ends, 0, 2 * m, end_code(point + 1, 0), false);
   for (std::int64_t k = threadIdx.x % warp_size; k < d; k += warp_size) {
     Real sum = 0;
     for (std::int64_t e = from; e < to; ++e) {
       const std::int64_t end = std::int64_t(ends[e] & 0xffffffffu);
       const std::int64_t pair = bag * m + end / 2;
       const std::int64_t other = pairs[2 * pair + 1 - end % 2];
-      sum += Real(coordinate(pulls[pair], metric, double(points[row * d + k]),
+      sum += Real(coordinate(pulls[pair], space.metric, double(points[row * d + k]),
                              double(points[(bag * n + other) * d + k]), point < other));
     }
     gradient[row * d + k] = sum;
@@ -192,52 +159,45 @@ struct Workspace {
 };
 
 template <class Real>
-void run(const void* values, Metric metric, std::int64_t bags, std::int64_t n, std::int64_t d,
-         const std::int64_t* pairs, std::int64_t m, const void* by, void* gradient,
-         const Workspace& workspace, Stream stream) {
-  const Real* points = static_cast<const Real*>(values);
-  const std::int64_t count = bags * m, rows = bags * n;
-  launch(measure_pulls<Real>, ceil_div(count * warp_size, 256), 256, 0, stream, points, metric, n,
-         d, pairs, m, count, static_cast<const Real*>(by), workspace.pulls, workspace.ends[0]);
+void run(const Space<Real>& space, const Bags& bags, const std::int64_t* pairs, std::int64_t m,
+         const void* by, void* gradient, const Workspace& workspace, Stream stream) {
+  const std::int64_t n = bags.n, count = bags.count * m, rows = bags.rows;
+  launch(measure_pulls<Real>, ceil_div(count * warp_size, 256), 256, 0, stream, space, n, pairs, m,
+         count, static_cast<const Real*>(by), workspace.pulls, workspace.ends[0]);
   int now = 0;
   if (2 * m <= block_ends) {
-    int places = 2;
-    while (places < 2 * m) places *= 2;
-    launch(sort_in_block, m > 0 ? bags : 0,
-           places < 64     ? 32
-           : places < 2048 ? places / 2
-                           : 1024,
+    const int places = int(power_of_two_above(2 * m));
+    const int threads = places < 64 ? 32 : places < 2048 ? places / 2 : 1024;
+    launch(sort_in_block, m > 0 ? bags.count : 0, threads,
            std::size_t(places) * sizeof(std::uint64_t), stream, workspace.ends[0], int(2 * m),
            places, workspace.ends[1]);
     now = 1;
   } else {
     for (std::int64_t size = 1; size < 2 * m; size *= 2, now = 1 - now)
-      launch(merge_ends, ceil_div(2 * count, 256), 256, 0, stream, workspace.ends[now], 2 * m,
-             2 * count, size, workspace.ends[1 - now]);
+      launch(merge_ends, ceil_div(2 * count, 256), 256, 0, stream, Codes{workspace.ends[now]},
+             2 * m, 2 * count, size, Codes{workspace.ends[1 - now]});
   }
-  launch(pull_points<Real>, ceil_div(rows * warp_size, 256), 256, 0, stream, points, metric, n, d,
-         pairs, m, rows, workspace.pulls, workspace.ends[now], static_cast<Real*>(gradient));
+  launch(pull_points<Real>, ceil_div(rows * warp_size, 256), 256, 0, stream, space, n, pairs, m,
+         rows, workspace.pulls, workspace.ends[now], static_cast<Real*>(gradient));
 }
 
 }  // namespace
 
-std::size_t pair_pulls_workspace(std::int64_t bags, std::int64_t m) {
+std::size_t pair_pulls_workspace(const Bags& bags, std::int64_t m) {
   Arena arena;
-  const Workspace counted(arena, bags * m);
+  const Workspace counted(arena, bags.count * m);
   return arena.used();
 }
 
-void pair_pulls(const void* points, int dtype, Metric metric, std::int64_t bags, std::int64_t n,
-                std::int64_t d, const std::int64_t* pairs, std::int64_t m, const void* by,
-                void* gradient, void* workspace, Stream stream) {
-  if (n >= std::int64_t(1) << 31 || m >= std::int64_t(1) << 31)
+void pair_pulls(const AnySpace& space, const Bags& bags, const std::int64_t* pairs, std::int64_t m,
+                const void* pulls, void* gradient, void* workspace, Stream stream) {
+  if (bags.n >= std::int64_t(1) << 31 || m >= std::int64_t(1) << 31)
     throw std::invalid_argument("a bag on CUDA has fewer than 2**31 points and pairs; split it");
   Arena arena(workspace);
-  const Workspace divided(arena, bags * m);
-  if (dtype == 1)
-    run<double>(points, metric, bags, n, d, pairs, m, by, gradient, divided, stream);
-  else
-    run<float>(points, metric, bags, n, d, pairs, m, by, gradient, divided, stream);
+  const Workspace divided(arena, bags.count * m);
+  with_real(space.dtype, [&](auto real) {
+    run(space.as<decltype(real)>(), bags, pairs, m, pulls, gradient, divided, stream);
+  });
 }
 
 }  // namespace torchtopo::cuda

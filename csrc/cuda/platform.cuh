@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels.hpp"
+#include "batch.hpp"
 
 namespace torchtopo::cuda {
 
@@ -63,10 +63,10 @@ __host__ __device__ constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t
 }
 
 // Rows are counted in 32 bits.
-inline void check_rows(const Batch& batch) {
-  if (batch.rows >= (std::int64_t(1) << 31))
+inline void check_rows(const Bags& bags) {
+  if (bags.rows >= (std::int64_t(1) << 31))
     throw std::invalid_argument("a batch on CUDA has fewer than 2**31 rows, not " +
-                                std::to_string(batch.rows) + "; split it");
+                                std::to_string(bags.rows) + "; split it");
 }
 
 // Hands out pieces of one allocation, each on a boundary of 128 bytes. With no allocation it only

@@ -4,9 +4,9 @@
 // smallest edge to the tree. A step has one barrier: the warps elect the smallest edge of all,
 // every warp fetches the point that has joined, and all measure their distance to it. Whenever half
 // of the points have joined, the rest are dealt again to the first half of the threads.
-#include "prim.cuh"
-#include "tree.cuh"
-#include "trees.hpp"
+#include "finish.cuh"
+#include "plan.hpp"
+#include "stages.cuh"
 
 namespace torchtopo::cuda {
 namespace {
@@ -16,12 +16,12 @@ using Seat =
 
 template <class In, class Real, class Rule, int dim>
 __global__ void __launch_bounds__(Registers<Real, dim>::threads)
-    prim(Bags bags, Source<In> source, const Real* points, const int* distrusted, int places,
+    prim(Bags bags, Space<In> space, const Real* points, const int* distrusted, int places,
          std::int64_t* edges, In* weights) {
   constexpr int vertices = Registers<Real, dim>::vertices;
   using Chosen = Choice<Key<Real>, Short>;
-  const Bag place = bags.at(blockIdx.x);
-  const int n = place.size, d = int(source.d);
+  const Bag place = bag_at(bags, blockIdx.x);
+  const int n = place.size, d = int(space.d);
   const int thread = threadIdx.x, lane = thread % warp_size, warp = thread / warp_size;
   const int threads = blockDim.x, warps = threads / warp_size;
   points += place.first * d;
@@ -106,14 +106,14 @@ __global__ void __launch_bounds__(Registers<Real, dim>::threads)
     }
     __syncthreads();
   }
-  finish<In, Real>(source, place, tree, distrusted && distrusted[blockIdx.x], edges, weights);
+  finish<In, Real>(space, place, tree, distrusted && distrusted[blockIdx.x], edges, weights);
 }
 
 template <class In, class Real, class Rule, int dim>
-void run(const Batch& batch, const Real* points, const int* distrusted, std::int64_t* edges,
-         void* weights, Stream stream) {
+void run(const Space<In>& space, const Real* points, const Bags& bags, const int* distrusted,
+         std::int64_t* edges, In* weights, Stream stream) {
   using Shape = Registers<Real, dim>;
-  const std::int64_t n = batch.n;
+  const std::int64_t n = bags.n;
   const std::int64_t fewest = ceil_div(n > 1 ? n - 1 : 1, Shape::vertices);
   const int threads = int(ceil_div(fewest, warp_size) * warp_size);
   const std::size_t election = 2 * warp_size * sizeof(Choice<Key<Real>, Short>) +
@@ -123,36 +123,36 @@ void run(const Batch& batch, const Real* points, const int* distrusted, std::int
   const std::int64_t places = BlockTree<In>::places(n);
   const std::size_t shared =
       BlockTree<In>::edge_bytes(places) + (end > election + deal ? end : election + deal);
-  launch(prim<In, Real, Rule, dim>, batch.bags, threads, shared, stream, Bags(batch),
-         Source<In>(batch), points, distrusted, int(places), edges, static_cast<In*>(weights));
+  launch(prim<In, Real, Rule, dim>, bags.count, threads, shared, stream, bags, space, points,
+         distrusted, int(places), edges, weights);
 }
 
 template <class In, class Real, class Rule>
-void run(const Batch& batch, const Real* points, const int* distrusted, std::int64_t* edges,
-         void* weights, Stream stream) {
-  if (batch.d <= 8)
-    return run<In, Real, Rule, 8>(batch, points, distrusted, edges, weights, stream);
-  if (batch.d <= 32)
-    return run<In, Real, Rule, 32>(batch, points, distrusted, edges, weights, stream);
+void run(const Space<In>& space, const Real* points, const Bags& bags, const int* distrusted,
+         std::int64_t* edges, In* weights, Stream stream) {
+  if (space.d <= 8)
+    return run<In, Real, Rule, 8>(space, points, bags, distrusted, edges, weights, stream);
+  if (space.d <= 32)
+    return run<In, Real, Rule, 32>(space, points, bags, distrusted, edges, weights, stream);
   if constexpr (sizeof(Real) == 4)
-    return run<In, Real, Rule, 64>(batch, points, distrusted, edges, weights, stream);
+    return run<In, Real, Rule, 64>(space, points, bags, distrusted, edges, weights, stream);
 }
 
 }  // namespace
 
 template <class In, class Real>
-void prim_of_points(const Batch& batch, const Real* points, const int* distrusted,
-                    std::int64_t* edges, void* weights, Stream stream) {
-  with_rule<std::is_same_v<In, Real>, std::is_same_v<Real, double>>(batch.metric, [&](auto rule) {
-    run<In, Real, decltype(rule)>(batch, points, distrusted, edges, weights, stream);
+void prim_of_points(const Space<In>& space, const Space<Real>& compared, const Bags& bags,
+                    const int* distrusted, std::int64_t* edges, In* weights, Stream stream) {
+  with_rule<std::is_same_v<In, Real>, std::is_same_v<Real, double>>(space.metric, [&](auto rule) {
+    run<In, Real, decltype(rule)>(space, compared.values, bags, distrusted, edges, weights, stream);
   });
 }
 
-template void prim_of_points<float, float>(const Batch&, const float*, const int*, std::int64_t*,
-                                           void*, Stream);
-template void prim_of_points<float, double>(const Batch&, const double*, const int*, std::int64_t*,
-                                            void*, Stream);
-template void prim_of_points<double, double>(const Batch&, const double*, const int*, std::int64_t*,
-                                             void*, Stream);
+template void prim_of_points(const Space<float>&, const Space<float>&, const Bags&, const int*,
+                             std::int64_t*, float*, Stream);
+template void prim_of_points(const Space<float>&, const Space<double>&, const Bags&, const int*,
+                             std::int64_t*, float*, Stream);
+template void prim_of_points(const Space<double>&, const Space<double>&, const Bags&, const int*,
+                             std::int64_t*, double*, Stream);
 
 }  // namespace torchtopo::cuda

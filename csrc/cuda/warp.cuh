@@ -1,4 +1,4 @@
-// Minima over a warp and over a block, of (key, code) in lexicographic order.
+// Sums over a warp; minima over a warp and over a block, of (key, code) in lexicographic order.
 #pragma once
 
 #include "platform.cuh"
@@ -16,6 +16,14 @@ __device__ inline T warp_min(T value) {
     const T other = __shfl_xor_sync(whole_warp, value, step);
     value = other < value ? other : value;
   }
+  return value;
+}
+
+// The sum over the warp, given to all its lanes, added in the same order every time.
+template <class T>
+__device__ inline T warp_sum(T value) {
+  for (int step = warp_size / 2; step > 0; step /= 2)
+    value += __shfl_xor_sync(whole_warp, value, step);
   return value;
 }
 

@@ -44,10 +44,7 @@ const Bags& checked(const Bags& bags) {
 template <class Body>
 void with_type(const AnySpace& space, Body body) {
   check_countable(space.d, "coordinates");
-  if (space.dtype == 0)
-    body(Space<float>{static_cast<const float*>(space.values), space.d, space.metric});
-  else
-    body(Space<double>{static_cast<const double*>(space.values), space.d, space.metric});
+  with_real(space.dtype, [&](auto real) { body(space.as<decltype(real)>()); });
 }
 
 template <class Space>

@@ -7,7 +7,7 @@
 #include <sstream>
 #include <string>
 
-#include "../cuda/kernels.hpp"
+#include "../cuda/batch.hpp"
 #include "arguments.hpp"
 
 namespace torchtopo {
@@ -24,74 +24,66 @@ inline pybind11::dict cuda_config() {
   return config;
 }
 
-// One of the batches of cuda/kernels.hpp.
-inline cuda::Batch batch_of(const AnySpace& space, const Bags& bags) {
-  return {space.values, space.dtype, space.metric, bags.count,     bags.n,
-          bags.rows,    space.d,     bags.lengths, bags.cu_seqlens};
-}
-
 // The device and the stream of a call.
 inline cuda::Stream stream_of(const Numbers<2>& where) {
   cuda::set_device(int(where[0]));
   return at<void>(where[1]);
 }
 
-inline void bind_cuda(pybind11::module_& m) {
+inline void bind_cuda(pybind11::module_& module) {
   using namespace pybind11::literals;
   using Unlocked = pybind11::call_guard<pybind11::gil_scoped_release>;
   using Where = Numbers<2>;
 
-  m.def(
+  module.def(
       "cuda_trees_workspace",
-      [](const AnySpace& space, const Bags& bags, int path) {
-        return cuda::trees_workspace(batch_of(space, bags), cuda::Path(path));
+      [](const AnySpace& space, const Bags& bags, int plan) {
+        return cuda::trees_workspace(space, bags, cuda::Plan(plan));
       },
-      "space"_a, "bags"_a, "path"_a, Unlocked());
-  m.def(
+      "space"_a, "bags"_a, "plan"_a, Unlocked());
+  module.def(
       "cuda_trees",
-      [](const Where& where, const AnySpace& space, const Bags& bags, int path, Size edges,
+      [](const Where& where, const AnySpace& space, const Bags& bags, int plan, Size edges,
          Size weights, Size workspace) {
-        cuda::trees(batch_of(space, bags), cuda::Path(path), at<Size>(edges), at<void>(weights),
+        cuda::trees(space, bags, cuda::Plan(plan), at<Size>(edges), at<void>(weights),
                     at<void>(workspace), stream_of(where));
       },
-      "where"_a, "space"_a, "bags"_a, "path"_a, "edges"_a, "weights"_a, "workspace"_a, Unlocked());
-  m.def(
+      "where"_a, "space"_a, "bags"_a, "plan"_a, "edges"_a, "weights"_a, "workspace"_a, Unlocked());
+  module.def(
       "cuda_farthest_pairs_workspace",
-      [](const Bags& bags) { return cuda::diameter_workspace(bags.rows); }, "bags"_a, Unlocked());
-  m.def(
+      [](const Bags& bags) { return cuda::farthest_pairs_workspace(bags); }, "bags"_a, Unlocked());
+  module.def(
       "cuda_farthest_pairs",
       [](const Where& where, const AnySpace& space, const Bags& bags, Size pairs, Size workspace) {
-        cuda::diameter(batch_of(space, bags), at<Size>(pairs), at<void>(workspace),
-                       stream_of(where));
+        cuda::farthest_pairs(space, bags, at<Size>(pairs), at<void>(workspace), stream_of(where));
       },
       "where"_a, "space"_a, "bags"_a, "pairs"_a, "workspace"_a, Unlocked());
-  m.def("cuda_elder_rule_workspace", &cuda::elder_rule_workspace, "bags"_a, "n"_a, Unlocked());
-  m.def(
+  module.def("cuda_elder_rule_workspace", &cuda::elder_rule_workspace, "bags"_a, "n"_a, Unlocked());
+  module.def(
       "cuda_elder_rule",
       [](const Where& where, Size edges, Size bags, Size m, Size n, Size dying, Size workspace) {
         cuda::elder_rule(at<const Size>(edges), bags, m, n, at<Size>(dying), at<void>(workspace),
                          stream_of(where));
       },
       "where"_a, "edges"_a, "bags"_a, "m"_a, "n"_a, "dying"_a, "workspace"_a, Unlocked());
-  m.def(
+  module.def(
       "cuda_pair_lengths",
       [](const Where& where, const AnySpace& space, const Bags& bags, Size pairs, Size m,
          Size lengths) {
-        cuda::pair_distances(space.values, space.dtype, space.metric, bags.count, bags.n, space.d,
-                             at<const Size>(pairs), m, at<void>(lengths), stream_of(where));
+        cuda::pair_lengths(space, bags, at<const Size>(pairs), m, at<void>(lengths),
+                           stream_of(where));
       },
       "where"_a, "space"_a, "bags"_a, "pairs"_a, "m"_a, "lengths"_a, Unlocked());
-  m.def(
+  module.def(
       "cuda_pair_pulls_workspace",
-      [](const Bags& bags, Size m) { return cuda::pair_pulls_workspace(bags.count, m); }, "bags"_a,
-      "m"_a, Unlocked());
-  m.def(
+      [](const Bags& bags, Size m) { return cuda::pair_pulls_workspace(bags, m); }, "bags"_a, "m"_a,
+      Unlocked());
+  module.def(
       "cuda_pair_pulls",
       [](const Where& where, const AnySpace& space, const Bags& bags, Size pairs, Size m,
          Size pulls, Size gradient, Size workspace) {
-        cuda::pair_pulls(space.values, space.dtype, space.metric, bags.count, bags.n, space.d,
-                         at<const Size>(pairs), m, at<const void>(pulls), at<void>(gradient),
-                         at<void>(workspace), stream_of(where));
+        cuda::pair_pulls(space, bags, at<const Size>(pairs), m, at<const void>(pulls),
+                         at<void>(gradient), at<void>(workspace), stream_of(where));
       },
       "where"_a, "space"_a, "bags"_a, "pairs"_a, "m"_a, "pulls"_a, "gradient"_a, "workspace"_a,
       Unlocked());

@@ -32,15 +32,15 @@ def gpu(device: torch.device) -> torch.device:
 
 
 @pytest.fixture(params=["automatic", "one_block", "many_blocks"])
-def path(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
+def plan(request: pytest.FixtureRequest, device: torch.device) -> Iterator[str]:
     """Every way to find a tree; where one cannot hold a bag the kernels say so."""
     context: AbstractContextManager[None] = nullcontext()
     if _C.config()["cuda"]:
         from torchtopo._operators import cuda as _cuda
 
-        context = _cuda.path(request.param)
+        context = _cuda.plan(request.param)
     elif request.param != "automatic":
-        pytest.skip("one path on the CPU")
+        pytest.skip("one plan on the CPU")
     with context:
         yield request.param
 

@@ -1,4 +1,4 @@
-"""On the GPU: the same pairs as on the CPU, whatever the data, the batch and the path."""
+"""On the GPU: the same pairs as on the CPU, whatever the data, the batch and the plan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def grid(*shape: int, high: int = 4, dtype: torch.dtype = torch.float32) -> Tens
 
 @pytest.mark.parametrize("dtype", [*FLOATS, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("n", SIZES)
-def test_matrices(device: torch.device, path: str, n: int, dtype: torch.dtype) -> None:
+def test_matrices(device: torch.device, plan: str, n: int, dtype: torch.dtype) -> None:
     for matrices in (grid(3, n, n, high=7, dtype=dtype) - 2, torch.randn(3, n, n).to(dtype)):
         found = torchtopo.minimum_spanning_tree(matrices.to(device))
         expected = torchtopo.minimum_spanning_tree(matrices)
@@ -35,7 +35,7 @@ def test_matrices(device: torch.device, path: str, n: int, dtype: torch.dtype) -
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n", SIZES)
 def test_points_full_of_ties(
-    device: torch.device, path: str, n: int, dtype: torch.dtype, metric: str
+    device: torch.device, plan: str, n: int, dtype: torch.dtype, metric: str
 ) -> None:
     clouds = grid(2, 3, n, 5, dtype=dtype)
     found = torchtopo.vietoris_rips_generators(clouds.to(device), metric=metric)  # type: ignore[arg-type]
@@ -56,14 +56,14 @@ def test_random_points(device: torch.device, d: int, dtype: torch.dtype, metric:
     )
 
 
-def test_paths_agree_bit_for_bit(gpu: torch.device) -> None:
+def test_plans_agree_bit_for_bit(gpu: torch.device) -> None:
     from torchtopo._operators import cuda as _cuda
 
     for n, d in ((300, 3), (512, 64), (1000, 20)):
         clouds = torch.randn(4, n, d, device=gpu)
-        with _cuda.path("one_block"):
+        with _cuda.plan("one_block"):
             pairs, deaths = torchtopo.vietoris_rips_pairs(clouds), torchtopo.deaths(clouds)
-        with _cuda.path("many_blocks"):
+        with _cuda.plan("many_blocks"):
             assert torch.equal(torchtopo.vietoris_rips_pairs(clouds), pairs)
             assert torch.equal(torchtopo.deaths(clouds), deaths)
 
@@ -98,7 +98,7 @@ def test_a_large_matrix(gpu: torch.device) -> None:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_ragged_bit_for_bit(
-    device: torch.device, path: str, metric: str, dtype: torch.dtype
+    device: torch.device, plan: str, metric: str, dtype: torch.dtype
 ) -> None:
     sizes = [5, 1, 300, 2, 64, 33]
     bags = [torch.randn(n, 7).to(dtype).to(device) for n in sizes]
@@ -128,7 +128,7 @@ def test_ragged_bit_for_bit(
     assert torch.equal(packed, torch.cat([p + s for (p, _), s in zip(alone, starts, strict=True)]))
 
 
-def test_ragged_matrices(device: torch.device, path: str) -> None:
+def test_ragged_matrices(device: torch.device, plan: str) -> None:
     matrices, lengths = grid(4, 70, 70, high=9), torch.tensor([70, 1, 33, 2])
     found = torchtopo.minimum_spanning_tree(matrices.to(device), lengths=lengths.to(device))
     expected = torchtopo.minimum_spanning_tree(matrices, lengths=lengths)
@@ -137,7 +137,7 @@ def test_ragged_matrices(device: torch.device, path: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_nan_infinity_signed_zero(device: torch.device, path: str, dtype: torch.dtype) -> None:
+def test_nan_infinity_signed_zero(device: torch.device, plan: str, dtype: torch.dtype) -> None:
     values = torch.tensor([0.0, -0.0, 1.0, -1.0, torch.inf, -torch.inf, torch.nan], dtype=dtype)
     matrices = values[torch.randint(0, 7, (5, 40, 40))]
     found = torchtopo.minimum_spanning_tree(matrices.to(device))
@@ -163,7 +163,7 @@ def test_nan_infinity_signed_zero(device: torch.device, path: str, dtype: torch.
     ],
 )
 def test_squares_out_of_range(
-    device: torch.device, path: str, dtype: torch.dtype, scale: float
+    device: torch.device, plan: str, dtype: torch.dtype, scale: float
 ) -> None:
     clouds = (torch.randint(0, 90, (2, 50, 3)).double() * scale).to(dtype)
     torch.testing.assert_close(
@@ -171,13 +171,13 @@ def test_squares_out_of_range(
     )
 
 
-def test_far_from_the_origin(device: torch.device, path: str) -> None:
+def test_far_from_the_origin(device: torch.device, plan: str) -> None:
     cloud = 100 + 1e-3 * torch.randn(200, 20)
     exact = torchtopo.deaths(cloud.double()).float()
     torch.testing.assert_close(torchtopo.deaths(cloud.to(device)).cpu(), exact, rtol=1e-5, atol=0)
 
 
-def test_wrong_sizes_stay_in_bounds(gpu: torch.device, path: str) -> None:
+def test_wrong_sizes_stay_in_bounds(gpu: torch.device, plan: str) -> None:
     points = torch.randn(3, 40, 3, device=gpu)
     for bad in ([-5, 2**62, 0], [41, 40, -(2**63)]):
         pairs = torchtopo.vietoris_rips_pairs(points, lengths=torch.tensor(bad, device=gpu))
@@ -194,7 +194,7 @@ def test_wrong_sizes_stay_in_bounds(gpu: torch.device, path: str) -> None:
         torchtopo.deaths(points.reshape(-1, 3), cu_seqlens=ends, validate=True)
 
 
-def test_the_same_every_time(device: torch.device, path: str) -> None:
+def test_the_same_every_time(device: torch.device, plan: str) -> None:
     """A result that moves is a race."""
     clouds, matrices = (
         torch.randn(40, 300, 16, device=device),
@@ -216,7 +216,7 @@ def test_one_block_at_its_limits(device: torch.device, dtype: torch.dtype, n: in
     """Where a block takes more than 48 KB of shared memory, or all of its registers."""
     from torchtopo._operators import cuda as _cuda
 
-    with _cuda.path("one_block"):
+    with _cuda.plan("one_block"):
         if d == 0:
             matrices = grid(2, n, n, high=1000, dtype=dtype)
             found = torchtopo.minimum_spanning_tree(matrices.to(device)).edges
@@ -229,8 +229,8 @@ def test_one_block_at_its_limits(device: torch.device, dtype: torch.dtype, n: in
 
 
 @pytest.mark.parametrize("n", [300, 2100])
-def test_zero_vectors_under_cosine(device: torch.device, path: str, n: int) -> None:
-    if path == "one_block" and n > 2048:
+def test_zero_vectors_under_cosine(device: torch.device, plan: str, n: int) -> None:
+    if plan == "one_block" and n > 2048:
         pytest.skip("more than a block holds")
     axes = torch.cat((torch.eye(6), -torch.eye(6)))
     cloud = axes[torch.randint(0, 12, (n,))] * 3
@@ -242,7 +242,7 @@ def test_zero_vectors_under_cosine(device: torch.device, path: str, n: int) -> N
 def test_a_bag_too_large_for_the_path_is_an_error(gpu: torch.device) -> None:
     from torchtopo._operators import cuda as _cuda
 
-    with _cuda.path("one_block"), pytest.raises(ValueError, match="a block holds at most"):
+    with _cuda.plan("one_block"), pytest.raises(ValueError, match="a block holds at most"):
         torchtopo.vietoris_rips_pairs(torch.zeros(3000, 2, device=gpu))
 
 

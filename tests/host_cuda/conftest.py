@@ -79,5 +79,5 @@ def cuda(
     monkeypatch.setattr(_cuda, "_C", module)
     monkeypatch.setattr(_cuda, "_where", lambda tensor: (0, 0))
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
-    with _cuda.path(request.param):
+    with _cuda.plan(request.param):
         yield _cuda

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 HERE = Path(__file__).resolve().parent
 CUDA = HERE.parents[1] / "csrc" / "cuda"
 METRICS = {"euclidean": 0, "manhattan": 1, "chebyshev": 2, "cosine": 3, "precomputed": 4}
-PATHS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
+PLANS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
 SCHEDULES = {"in_order": 0, "reversed": 1, "random": 2}
 
 Array = NDArray[Any]
@@ -65,7 +65,7 @@ def _run(command: list[str]) -> None:
 
 
 class Kernels:
-    """What `kernels.hpp` declares, on numpy arrays; outputs begin as garbage."""
+    """What `batch.hpp` declares, on numpy arrays; outputs begin as garbage."""
 
     def __init__(self, library: Path) -> None:
         self.library = ctypes.CDLL(str(library))
@@ -102,7 +102,7 @@ class Kernels:
         metric: str = "euclidean",
         lengths: Array | None = None,
         cu_seqlens: Array | None = None,
-        path: str = "automatic",
+        plan: str = "automatic",
     ) -> tuple[Array, Array]:
         data = np.ascontiguousarray(data)
         if cu_seqlens is None:
@@ -127,7 +127,7 @@ class Kernels:
             d,
             lengths,
             cu_seqlens,
-            PATHS[path],
+            PLANS[plan],
             edges,
             weights,
         )
@@ -140,13 +140,13 @@ class Kernels:
         self._call("host_elder_rule", edges, bags, m, n, dying)
         return dying
 
-    def pair_distances(self, points: Array, pairs: Array, metric: str = "euclidean") -> Array:
+    def pair_lengths(self, points: Array, pairs: Array, metric: str = "euclidean") -> Array:
         bags, n, d = points.shape
         m = pairs.shape[1]
         out = np.full((bags, m), -7, points.dtype)
         wide = int(points.dtype == np.float64)
         code = METRICS[metric]
-        self._call("host_pair_distances", points, wide, code, bags, n, d, pairs, m, out)
+        self._call("host_pair_lengths", points, wide, code, bags, n, d, pairs, m, out)
         return out
 
     def _call(self, name: str, *arguments: Any) -> None:

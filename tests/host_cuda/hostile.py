@@ -21,17 +21,17 @@ def main(library: str) -> None:
     rng = np.random.default_rng(0)
     for trial in range(16):
         kernels.schedule("random", seed=trial)
-        path = ("one_block", "many_blocks")[trial % 2]
+        plan = ("one_block", "many_blocks")[trial % 2]
         metric = ("euclidean", "cosine", "precomputed", "chebyshev")[trial // 2 % 4]
         bags, n = int(rng.integers(1, 5)), int(rng.integers(1, 41))
         data = rng.random((bags, n, n if metric == "precomputed" else 3)).astype(np.float32)
         lengths = rng.integers(-2, 2 * n, bags)
         lengths[0] = rng.choice([*EXTREME, 0, n + 1])
-        edges, _ = kernels.trees(data, metric, lengths=lengths, path=path)
+        edges, _ = kernels.trees(data, metric, lengths=lengths, plan=plan)
         assert ((edges >= -1) & (edges < n)).all()
         kernels.elder_rule(edges, n)
         if metric != "precomputed":
-            kernels.pair_distances(data, rng.integers(-3, n + 3, (bags, 7, 2)), metric)
+            kernels.pair_lengths(data, rng.integers(-3, n + 3, (bags, 7, 2)), metric)
 
             packed = data.reshape(-1, 3)
             total = len(packed)
@@ -40,7 +40,7 @@ def main(library: str) -> None:
                 rng.shuffle(ends)
             if trial % 3 == 1:
                 ends[rng.integers(bags + 1)] = rng.choice(EXTREME)
-            edges, _ = kernels.trees(packed, metric, cu_seqlens=ends, path=path)
+            edges, _ = kernels.trees(packed, metric, cu_seqlens=ends, plan=plan)
             assert ((edges >= -1) & (edges < total)).all()
     # Bags so large that many blocks sort them.
     points = rng.random((2060, 1)).astype(np.float32)

@@ -1,9 +1,10 @@
-// The kernels on the host, for ctypes: the functions of csrc/cuda/kernels.hpp with C linkage.
+// The kernels on the host, for ctypes: the functions of csrc/cuda/batch.hpp with C linkage.
 #include <string>
 
 #include "cuda_on_host.hpp"
-#include "kernels.hpp"
+#include "batch.hpp"
 
+using namespace torchtopo;
 using namespace torchtopo::cuda;
 
 namespace {
@@ -46,16 +47,16 @@ void overwrite(float* data, std::int64_t count) {
   };
 }
 
-int host_trees(const void* data, int dtype, int metric, std::int64_t bags, std::int64_t n,
+int host_trees(const void* data, int dtype, int metric, std::int64_t count, std::int64_t n,
                std::int64_t rows, std::int64_t d, const std::int64_t* lengths,
-               const std::int64_t* cu_seqlens, int path, std::int64_t* edges, void* weights) {
+               const std::int64_t* cu_seqlens, int plan, std::int64_t* edges, void* weights) {
   return guarded([&] {
-    const Batch batch = {data,    dtype,     torchtopo::Metric(metric), bags, n, rows, d,
-                         lengths, cu_seqlens};
-    const std::size_t bytes = trees_workspace(batch, Path(path));
+    const AnySpace space = {data, dtype, d, Metric(metric)};
+    const Bags bags = {count, n, lengths, cu_seqlens, rows};
+    const std::size_t bytes = trees_workspace(space, bags, Plan(plan));
     std::unique_ptr<unsigned char[]> workspace(new unsigned char[bytes]);
     std::memset(workspace.get(), 0x5a, bytes);
-    trees(batch, Path(path), edges, weights, workspace.get(), nullptr);
+    trees(space, bags, Plan(plan), edges, weights, workspace.get(), nullptr);
   });
 }
 
@@ -68,11 +69,12 @@ int host_elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m
   });
 }
 
-int host_pair_distances(const void* points, int dtype, int metric, std::int64_t bags,
-                        std::int64_t n, std::int64_t d, const std::int64_t* pairs, std::int64_t m,
-                        void* out) {
+int host_pair_lengths(const void* points, int dtype, int metric, std::int64_t count, std::int64_t n,
+                      std::int64_t d, const std::int64_t* pairs, std::int64_t m, void* lengths) {
   return guarded([&] {
-    pair_distances(points, dtype, torchtopo::Metric(metric), bags, n, d, pairs, m, out, nullptr);
+    const AnySpace space = {points, dtype, d, Metric(metric)};
+    const Bags bags = {count, n, nullptr, nullptr, count * n};
+    pair_lengths(space, bags, pairs, m, lengths, nullptr);
   });
 }
 

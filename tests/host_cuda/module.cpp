@@ -2,8 +2,8 @@
 #include "cuda_on_host.hpp"
 #include "../python/cuda.hpp"
 
-PYBIND11_MODULE(cuda_on_host, m) {
-  m.def("config", &torchtopo::cuda_config);
-  m.def("launches", [] { return cuda_on_host::machine.launches; });
-  torchtopo::bind_cuda(m);
+PYBIND11_MODULE(cuda_on_host, module) {
+  module.def("config", &torchtopo::cuda_config);
+  module.def("launches", [] { return cuda_on_host::machine.launches; });
+  torchtopo::bind_cuda(module);
 }

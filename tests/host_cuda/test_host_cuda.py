@@ -14,7 +14,7 @@ from .textbook import distances, kruskal
 Array = NDArray[Any]
 
 METRICS = ["euclidean", "manhattan", "chebyshev", "cosine"]
-PATHS = ["one_block", "many_blocks"]
+PLANS = ["one_block", "many_blocks"]
 
 
 @pytest.fixture(params=["in_order", "reversed", "random"])
@@ -46,23 +46,23 @@ def assert_tree(edges: Array, weights: Array, bag: Array, metric: str = "euclide
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 64, 65, 200])
-@pytest.mark.parametrize("path", PATHS)
-def test_ties_of_points(kernels: emulator.Kernels, n: int, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_ties_of_points(kernels: emulator.Kernels, n: int, plan: str) -> None:
     rng = np.random.default_rng(n)
     for metric, dtype in (("euclidean", np.float32), ("manhattan", np.float64)):
         clouds = grid(rng, 2, n, 3, dtype=dtype)
-        edges, weights = kernels.trees(clouds, metric, path=path)
+        edges, weights = kernels.trees(clouds, metric, plan=plan)
         for bag, e, w in zip(clouds, edges, weights, strict=True):
             assert_tree(e, w, bag, metric)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 64, 65, 200])
-@pytest.mark.parametrize("path", PATHS)
-def test_ties_of_matrices(kernels: emulator.Kernels, n: int, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_ties_of_matrices(kernels: emulator.Kernels, n: int, plan: str) -> None:
     rng = np.random.default_rng(n)
     for dtype in (np.float32, np.float64):
         matrices = rng.integers(-2, 6, (3, n, n)).astype(dtype)  # no symmetry: i < j is read
-        edges, weights = kernels.trees(matrices, "precomputed", path=path)
+        edges, weights = kernels.trees(matrices, "precomputed", plan=plan)
         for matrix, e, w in zip(matrices, edges, weights, strict=True):
             expected, _ = kruskal(matrix)
             np.testing.assert_array_equal(e, expected)
@@ -70,14 +70,14 @@ def test_ties_of_matrices(kernels: emulator.Kernels, n: int, path: str) -> None:
 
 
 @pytest.mark.parametrize("n", [1023, 1024, 1025])
-@pytest.mark.parametrize("path", PATHS)
-def test_about_a_block(shuffled: emulator.Kernels, n: int, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_about_a_block(shuffled: emulator.Kernels, n: int, plan: str) -> None:
     rng = np.random.default_rng(n)
     cloud = rng.integers(0, 40, (1, n, 2)).astype(np.float32)
-    assert_tree(*(out[0] for out in shuffled.trees(cloud, path=path)), cloud[0])
-    if n <= 1024 or path == "many_blocks":
+    assert_tree(*(out[0] for out in shuffled.trees(cloud, plan=plan)), cloud[0])
+    if n <= 1024 or plan == "many_blocks":
         matrix = rng.integers(0, 50, (1, n, n)).astype(np.float32)
-        edges, _ = shuffled.trees(matrix, "precomputed", path=path)
+        edges, _ = shuffled.trees(matrix, "precomputed", plan=plan)
         np.testing.assert_array_equal(edges[0], kruskal(matrix[0])[0])
 
 
@@ -99,7 +99,7 @@ def test_metrics_and_dimensions(shuffled: emulator.Kernels, metric: str, d: int)
         if metric == "cosine" and d == 1:
             clouds = np.abs(clouds)  # one direction: all distances are exactly 0
         found = {
-            path: shuffled.trees(clouds, metric, path=path) for path in ("automatic", PATHS[1])
+            plan: shuffled.trees(clouds, metric, plan=plan) for plan in ("automatic", PLANS[1])
         }
         for edges, weights in found.values():
             for bag, e, w in zip(clouds, edges, weights, strict=True):
@@ -115,22 +115,22 @@ def test_metrics_and_dimensions(shuffled: emulator.Kernels, metric: str, d: int)
                     rtol=3e-7 if dtype == np.float32 else 1e-13,
                     atol=1e-30,
                 )
-        np.testing.assert_array_equal(found["automatic"][1], found[PATHS[1]][1])
+        np.testing.assert_array_equal(found["automatic"][1], found[PLANS[1]][1])
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_ragged_equals_one_by_one(kernels: emulator.Kernels, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_ragged_equals_one_by_one(kernels: emulator.Kernels, plan: str) -> None:
     rng = np.random.default_rng(7)
     sizes = np.array([1, 130, 2, 33, 64, 3, 97])
     bags = [rng.standard_normal((n, 6)).astype(np.float32) for n in sizes]
-    alone = [kernels.trees(bag[None], path=path) for bag in bags]
+    alone = [kernels.trees(bag[None], plan=plan) for bag in bags]
     n = sizes.max()
     padded = np.full((len(bags), n, 6), np.nan, np.float32)
     for b, bag in enumerate(bags):
         padded[b, : len(bag)] = bag
-    edges, weights = kernels.trees(padded, lengths=sizes, path=path)
+    edges, weights = kernels.trees(padded, lengths=sizes, plan=plan)
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    packed_edges, packed_weights = kernels.trees(np.concatenate(bags), cu_seqlens=ends, path=path)
+    packed_edges, packed_weights = kernels.trees(np.concatenate(bags), cu_seqlens=ends, plan=plan)
     for b, ((e,), (w,)) in enumerate(alone):
         m = sizes[b] - 1
         np.testing.assert_array_equal(edges[b, :m], e)
@@ -142,12 +142,12 @@ def test_ragged_equals_one_by_one(kernels: emulator.Kernels, path: str) -> None:
         np.testing.assert_array_equal(packed_weights[own], w)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_ragged_matrices(kernels: emulator.Kernels, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_ragged_matrices(kernels: emulator.Kernels, plan: str) -> None:
     rng = np.random.default_rng(8)
     matrices = rng.integers(0, 9, (4, 70, 70)).astype(np.float64)
     sizes = np.array([70, 1, 33, 2])
-    edges, weights = kernels.trees(matrices, "precomputed", lengths=sizes, path=path)
+    edges, weights = kernels.trees(matrices, "precomputed", lengths=sizes, plan=plan)
     for b, n in enumerate(sizes):
         expected, _ = kruskal(matrices[b, :n, :n])
         np.testing.assert_array_equal(edges[b, : n - 1], expected)
@@ -161,7 +161,7 @@ def test_very_different_sizes_in_one_launch(shuffled: emulator.Kernels) -> None:
     bags = [rng.integers(0, 30, (n, 2)).astype(np.float32) for n in sizes]
     ends = np.concatenate([[0], np.cumsum(sizes)])
     before = shuffled.launches()
-    edges, weights = shuffled.trees(np.concatenate(bags), cu_seqlens=ends, path="one_block")
+    edges, weights = shuffled.trees(np.concatenate(bags), cu_seqlens=ends, plan="one_block")
     assert shuffled.launches() == before + 1
     for b, bag in enumerate(bags):
         own = slice(ends[b] - b, ends[b] - b + sizes[b] - 1)
@@ -185,13 +185,13 @@ def test_merging_runs_of_a_ragged_batch(shuffled: emulator.Kernels) -> None:
     assert (edges[0, 899:] == -1).all()
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_nan_infinity_and_signed_zero(kernels: emulator.Kernels, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_nan_infinity_and_signed_zero(kernels: emulator.Kernels, plan: str) -> None:
     rng = np.random.default_rng(11)
     values = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, -np.nan])
     for dtype in (np.float32, np.float64):
         matrices = rng.choice(values, (4, 40, 40)).astype(dtype)
-        edges, weights = kernels.trees(matrices, "precomputed", path=path)
+        edges, weights = kernels.trees(matrices, "precomputed", plan=plan)
         for matrix, e, w in zip(matrices, edges, weights, strict=True):
             expected, _ = kruskal(matrix)
             np.testing.assert_array_equal(e, expected)
@@ -200,25 +200,25 @@ def test_nan_infinity_and_signed_zero(kernels: emulator.Kernels, path: str) -> N
         clouds[0, 3, 1] = clouds[1, 0, 0] = np.nan
         clouds[2, 7, 0] = np.inf
         for metric in ("euclidean", "manhattan", "chebyshev"):
-            edges, weights = kernels.trees(clouds, metric, path=path)
+            edges, weights = kernels.trees(clouds, metric, plan=plan)
             for bag, e, w in zip(clouds, edges, weights, strict=True):
                 with np.errstate(invalid="ignore"):
                     assert_tree(e, w, bag, metric)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize(
     ("dtype", "scales"),
     [(np.float32, [1e-30, 1e25, 1e-42]), (np.float64, [1e-200, 1e200, 1e-310])],
 )
 def test_squares_out_of_range(
-    shuffled: emulator.Kernels, path: str, dtype: Any, scales: list[float]
+    shuffled: emulator.Kernels, plan: str, dtype: Any, scales: list[float]
 ) -> None:
     rng = np.random.default_rng(12)
     for scale in scales:
         clouds = (rng.integers(0, 90, (2, 30, 3)) * scale).astype(dtype)
         clouds[1, 0] *= 3
-        edges, weights = shuffled.trees(clouds, path=path)
+        edges, weights = shuffled.trees(clouds, plan=plan)
         for bag, e, w in zip(clouds, edges, weights, strict=True):
             expected = np.sort(
                 distances(bag, "euclidean")[tuple(kruskal(distances(bag, "euclidean"))[0].T)]
@@ -244,24 +244,24 @@ def test_far_from_the_origin(shuffled: emulator.Kernels) -> None:
     cloud = (100 + 1e-3 * rng.standard_normal((1, 120, 20))).astype(np.float32)
     exact = distances(cloud[0], "euclidean")
     expected = exact[tuple(kruskal(exact)[0].T)]
-    for path in PATHS:
-        np.testing.assert_allclose(shuffled.trees(cloud, path=path)[1][0], expected, rtol=1e-5)
+    for plan in PLANS:
+        np.testing.assert_allclose(shuffled.trees(cloud, plan=plan)[1][0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_cosine_of_a_zero_vector(kernels: emulator.Kernels, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_cosine_of_a_zero_vector(kernels: emulator.Kernels, plan: str) -> None:
     rng = np.random.default_rng(15)
     clouds = rng.standard_normal((2, 20, 4)).astype(np.float32)
     clouds[1, 4] = clouds[1, 9] = 0
-    edges, weights = kernels.trees(clouds, "cosine", path=path)
+    edges, weights = kernels.trees(clouds, "cosine", plan=plan)
     for bag, e, w in zip(clouds, edges, weights, strict=True):
         exact = distances(bag, "cosine")
         np.testing.assert_allclose(w, np.sort(exact[tuple(kruskal(exact)[0].T)]), rtol=1e-6)
         np.testing.assert_allclose(w, exact[e[:, 0], e[:, 1]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_zero_vector_costs_nothing(shuffled: emulator.Kernels, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_zero_vector_costs_nothing(shuffled: emulator.Kernels, plan: str) -> None:
     """Features after a ReLU have rows of zeros: at distance 1 from everything, and no exception."""
     rng = np.random.default_rng(20)
     axes = np.concatenate((np.eye(5), -np.eye(5)))
@@ -270,7 +270,7 @@ def test_a_zero_vector_costs_nothing(shuffled: emulator.Kernels, path: str) -> N
     for zeros in ((), (0, 7, 8, 60, 89)):
         clouds[:, list(zeros)] = 0
         before = shuffled.switches()
-        edges, weights = shuffled.trees(clouds, "cosine", path=path)
+        edges, weights = shuffled.trees(clouds, "cosine", plan=plan)
         work.append(shuffled.switches() - before)
         for bag, e, w in zip(clouds, edges, weights, strict=True):
             expected, _ = kruskal(distances(bag, "cosine"))  # 0, 1 or 2, each exact
@@ -279,28 +279,28 @@ def test_a_zero_vector_costs_nothing(shuffled: emulator.Kernels, path: str) -> N
     assert work[1] < 1.3 * work[0]
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_an_infinite_edge_hides_no_finite_one(shuffled: emulator.Kernels, path: str) -> None:
+@pytest.mark.parametrize("plan", PLANS)
+def test_an_infinite_edge_hides_no_finite_one(shuffled: emulator.Kernels, plan: str) -> None:
     """Squares overflow, and tie with an edge that is infinite in truth."""
     for dtype, scale in ((np.float32, 1e25), (np.float64, 1e200)):
         cloud = np.array([[np.inf, 0], [1, 0], [2, 0], [4, 0]]) * scale
         cloud[0, 0] = np.inf
-        edges, weights = shuffled.trees(cloud[None].astype(dtype), path=path)
+        edges, weights = shuffled.trees(cloud[None].astype(dtype), plan=plan)
         np.testing.assert_array_equal(edges[0], [[1, 2], [2, 3], [0, 1]])
         np.testing.assert_allclose(weights[0], np.array([1, 2, np.inf]) * scale, rtol=1e-6)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("metric", ["euclidean", "precomputed"])
 def test_input_that_changes_during_the_call(
-    kernels: emulator.Kernels, path: str, metric: str
+    kernels: emulator.Kernels, plan: str, metric: str
 ) -> None:
     """Then the result means nothing, but the kernels end and name points of the bag."""
     rng = np.random.default_rng(21)
     for n in (2, 33, 65, 129):
         data = rng.random((2, n, n if metric == "precomputed" else 2)).astype(np.float32)
         with kernels.overwriting(data):
-            edges, _ = kernels.trees(data, metric, path=path)
+            edges, _ = kernels.trees(data, metric, plan=plan)
         assert ((edges >= 0) & (edges < n)).all()
 
 
@@ -333,11 +333,11 @@ def test_lengths_of_pairs_have_the_bits_of_the_weights(
     for dtype in (np.float32, np.float64):
         clouds = rng.standard_normal((2, 40, 37)).astype(dtype)
         edges, weights = shuffled.trees(clouds, metric)
-        np.testing.assert_array_equal(shuffled.pair_distances(clouds, edges, metric), weights)
+        np.testing.assert_array_equal(shuffled.pair_lengths(clouds, edges, metric), weights)
         flipped = np.ascontiguousarray(edges[..., ::-1])
-        np.testing.assert_array_equal(shuffled.pair_distances(clouds, flipped, metric), weights)
+        np.testing.assert_array_equal(shuffled.pair_lengths(clouds, flipped, metric), weights)
     padding = np.array([[[-1, -1], [0, 40], [3, -1], [0, 3]]] * 2)
-    lengths = shuffled.pair_distances(clouds, padding, metric)
+    lengths = shuffled.pair_lengths(clouds, padding, metric)
     assert (lengths[:, :3] == 0).all()
     assert (lengths[:, 3] > 0).all()
 
@@ -349,7 +349,7 @@ def test_the_number_of_launches_does_not_depend_on_the_data(library: emulator.Ke
     chain = np.cumsum(2.0 ** np.arange(100))[:, None]
     for cloud in (np.zeros((100, 1)), chain, rng.standard_normal((100, 1))):
         before = library.launches()
-        library.trees(cloud[None], path="many_blocks")
+        library.trees(cloud[None], plan="many_blocks")
         counts.add(library.launches() - before)
     assert len(counts) == 1
 
@@ -363,6 +363,6 @@ def test_every_kernel_says_how_large_its_blocks_are() -> None:
 
 def test_errors_are_exceptions(library: emulator.Kernels) -> None:
     with pytest.raises(RuntimeError, match="a block holds at most"):
-        library.trees(np.zeros((1, 3000, 2), np.float32), path="one_block")
+        library.trees(np.zeros((1, 3000, 2), np.float32), plan="one_block")
     with pytest.raises(RuntimeError, match="no such device"):
         library.set_device(99)

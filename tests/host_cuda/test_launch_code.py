@@ -117,7 +117,7 @@ def test_no_bags(cuda: Any) -> None:
 
 
 def test_one_launch_for_small_bags(cuda: Any, module: ModuleType) -> None:
-    with _cuda.path("automatic"):
+    with _cuda.plan("automatic"):
         for call in (
             lambda: cuda.trees(torch.randn(8, 64, 16), "euclidean", None, None),
             lambda: cuda.trees(torch.rand(8, 64, 64), "precomputed", None, None),
@@ -132,7 +132,7 @@ def test_errors(cuda: Any) -> None:
         cuda.trees(torch.zeros(3, 2, dtype=torch.int32), "euclidean", None, None)
     with pytest.raises(ValueError, match="lengths must have the batch shape"):
         cuda.trees(torch.zeros(3, 4, 2), "euclidean", torch.ones(2, dtype=torch.int64), None)
-    with _cuda.path("one_block"), pytest.raises(ValueError, match="a block holds at most 2048"):
+    with _cuda.plan("one_block"), pytest.raises(ValueError, match="a block holds at most 2048"):
         cuda.trees(torch.zeros(3000, 2), "euclidean", None, None)
 
 

@@ -26,19 +26,19 @@ from torchtopo._operators.arguments import (
     space_of,
 )
 
-_PATHS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
-_path = 0
+_PLANS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
+_plan = 0
 
 
 @contextmanager
-def path(name: str) -> Iterator[None]:
+def plan(name: str) -> Iterator[None]:
     """Choose how trees are found, for tests and measurements: the edges are the same on each."""
-    global _path
-    before, _path = _path, _PATHS[name]
+    global _plan
+    before, _plan = _plan, _PLANS[name]
     try:
         yield
     finally:
-        _path = before
+        _plan = before
 
 
 def trees(
@@ -54,12 +54,12 @@ def trees(
         edges.fill_(-1)
         weights.zero_()
     with torch.cuda.device(values.device):
-        workspace = _workspace(_C.cuda_trees_workspace(space, bags, _path), values.device)
+        workspace = _workspace(_C.cuda_trees_workspace(space, bags, _plan), values.device)
         _C.cuda_trees(
             _where(values),
             space,
             bags,
-            _path,
+            _plan,
             edges.data_ptr(),
             weights.data_ptr(),
             workspace.data_ptr(),

@@ -2,7 +2,7 @@
 //
 // Every distance is measured exactly, once, by a warp per row; then a block per bag takes the
 // largest. Infinite distances are passed over, NaN comes before all, ties go to the smaller (i, j).
-#include "tree.cuh"
+#include "finish.cuh"
 
 namespace torchtopo::cuda {
 namespace {
@@ -18,25 +18,25 @@ __device__ Farthest far(double length, std::int64_t i, std::int64_t j) {
 
 template <class In>
 __global__ void __launch_bounds__(256)
-    farthest_of_rows(Bags bags, Source<In> source, Farthest* farthest) {
+    farthest_of_rows(Bags bags, Space<In> space, Farthest* farthest) {
   const std::int64_t row = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (row >= bags.rows) return;
   const int lane = threadIdx.x % warp_size;
-  const std::int64_t b = bags.of(row);
+  const std::int64_t b = bag_of(bags, row);
   Farthest best = Farthest::none();
   if (b >= 0) {
-    const Bag place = bags.at(b);
-    const In* bag = source.of(place);
-    const std::int64_t i = row - place.first, d = source.d;
-    if (source.is_matrix()) {
+    const Bag place = bag_at(bags, b);
+    const In* bag = values_of(space, place);
+    const std::int64_t i = row - place.first, d = space.d;
+    if (space.metric == Metric::precomputed) {
       for (std::int64_t j = i + 1 + lane; j < place.size; j += warp_size) {
-        const Farthest found = far<In>(double(bag[i * source.n + j]), row, place.first + j);
+        const Farthest found = far<In>(double(bag[i * space.d + j]), row, place.first + j);
         if (found < best) best = found;
       }
       best = warp_min(best);
     } else {
       for (std::int64_t j = i + 1; j < place.size; ++j) {
-        const double length = warp_length(bag + i * d, bag + j * d, d, source.metric);
+        const double length = warp_length(bag + i * d, bag + j * d, d, space.metric);
         const Farthest found = far<In>(length, row, place.first + j);
         if (found < best) best = found;
       }
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(256)
 
 __global__ void __launch_bounds__(256)
     farthest_of_bags(Bags bags, const Farthest* farthest, std::int64_t* pairs) {
-  const Bag bag = bags.at(blockIdx.x);
+  const Bag bag = bag_at(bags, blockIdx.x);
   Farthest best = Farthest::none();
   for (int v = threadIdx.x; v < bag.size; v += blockDim.x)
     if (farthest[bag.first + v] < best) best = farthest[bag.first + v];
@@ -62,25 +62,26 @@ __global__ void __launch_bounds__(256)
 }
 
 template <class In>
-void run(const Batch& batch, std::int64_t* pairs, Farthest* farthest, Stream stream) {
-  const Bags bags(batch);
-  launch(farthest_of_rows<In>, ceil_div(batch.rows * warp_size, 256), 256, 0, stream, bags,
-         Source<In>(batch), farthest);
-  launch(farthest_of_bags, batch.bags, 256, 2 * warp_size * sizeof(Farthest), stream, bags,
+void run(const Space<In>& space, const Bags& bags, std::int64_t* pairs, Farthest* farthest,
+         Stream stream) {
+  launch(farthest_of_rows<In>, ceil_div(bags.rows * warp_size, 256), 256, 0, stream, bags, space,
+         farthest);
+  launch(farthest_of_bags, bags.count, 256, 2 * warp_size * sizeof(Farthest), stream, bags,
          farthest, pairs);
 }
 
 }  // namespace
 
-std::size_t diameter_workspace(std::int64_t rows) { return std::size_t(rows) * sizeof(Farthest); }
+std::size_t farthest_pairs_workspace(const Bags& bags) {
+  return std::size_t(bags.rows) * sizeof(Farthest);
+}
 
-void diameter(const Batch& batch, std::int64_t* pairs, void* workspace, Stream stream) {
-  check_rows(batch);
+void farthest_pairs(const AnySpace& space, const Bags& bags, std::int64_t* pairs, void* workspace,
+                    Stream stream) {
+  check_rows(bags);
   Farthest* farthest = static_cast<Farthest*>(workspace);
-  if (batch.dtype == 1)
-    run<double>(batch, pairs, farthest, stream);
-  else
-    run<float>(batch, pairs, farthest, stream);
+  with_real(space.dtype,
+            [&](auto real) { run(space.as<decltype(real)>(), bags, pairs, farthest, stream); });
 }
 
 }  // namespace torchtopo::cuda

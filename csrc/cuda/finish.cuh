@@ -3,37 +3,22 @@
 
 #include "bags.cuh"
 #include "length.cuh"
+#include "sort.cuh"
 
 namespace torchtopo::cuda {
 
 constexpr int block_limit = 2048;  // vertices of a bag that one block finishes
 constexpr int most_warps = 32;
 
-// What an edge is measured in: points, or, precomputed, the matrix of their distances.
-template <class In>
-struct Source {
-  const In* data;
-  std::int64_t n, d;
-  Metric metric;
-
-  explicit Source(const Batch& batch)
-      : data(static_cast<const In*>(batch.data)), n(batch.n), d(batch.d), metric(batch.metric) {}
-
-  __device__ bool is_matrix() const { return metric == Metric::precomputed; }
-
-  // The data of one bag.
-  __device__ const In* of(const Bag& bag) const { return data + bag.first * (is_matrix() ? n : d); }
-};
-
 // The exact key of an edge, found by a whole warp. `bad` becomes true where the arithmetic that
 // chose the edge cannot be trusted; `infinite` says that it found the edge infinitely long.
 template <class Quick, class In>
-__device__ Key<In> measured(const Source<In>& source, const In* bag, int i, int j, bool infinite,
+__device__ Key<In> measured(const Space<In>& space, const In* bag, int i, int j, bool infinite,
                             bool& bad) {
-  if (source.is_matrix()) return order_key(bag[std::int64_t(i) * source.n + j]);
-  const double exact = warp_length(bag + i * source.d, bag + j * source.d, source.d, source.metric);
+  if (space.metric == Metric::precomputed) return order_key(bag[std::int64_t(i) * space.d + j]);
+  const double exact = warp_length(bag + i * space.d, bag + j * space.d, space.d, space.metric);
   const Key<Quick> quick = infinite ? Order<Quick>::infinity : 0;
-  bad |= out_of_range<Quick>(quick, exact, source.metric);
+  bad |= out_of_range<Quick>(quick, exact, space.metric);
   return order_key(In(exact));
 }
 
@@ -43,7 +28,7 @@ __device__ Key<In> measured(const Source<In>& source, const In* bag, int i, int 
 using TextbookChoice = Choice<Key<double>, Long>;
 
 template <class In, class Emit>
-__device__ void textbook_prim(const Source<In>& source, const In* bag, int n, Key<double>* key,
+__device__ void textbook_prim(const Space<In>& space, const In* bag, int n, Key<double>* key,
                               int* from, TextbookChoice* board, Emit emit) {
   constexpr int in_tree = -1;
   const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
@@ -61,7 +46,7 @@ __device__ void textbook_prim(const Source<In>& source, const In* bag, int n, Ke
       if (older == in_tree) continue;
       Key<double> nearest = key[v];
       const double length =
-          warp_length(bag + v * source.d, bag + newest * source.d, source.d, source.metric);
+          warp_length(bag + v * space.d, bag + newest * space.d, space.d, space.metric);
       const Key<double> candidate = order_key(length);
       if (candidate < nearest || (candidate == nearest && newest < older)) {
         nearest = candidate;
@@ -95,11 +80,7 @@ struct BlockTree {
     return std::size_t(n) * (sizeof(Key<double>) + sizeof(int)) +
            2 * warp_size * sizeof(TextbookChoice);
   }
-  static std::int64_t places(std::int64_t n) {
-    std::int64_t p = 1;
-    while (p < n - 1) p *= 2;
-    return p;
-  }
+  static std::int64_t places(std::int64_t n) { return power_of_two_above(n - 1); }
   __host__ __device__ static std::size_t edge_bytes(std::int64_t places) {
     return (std::size_t(places) * (sizeof(Key<In>) + sizeof(Short)) + 15) / 16 * 16;
   }
@@ -120,20 +101,20 @@ struct BlockTree {
 };
 
 template <class In, class Quick>
-__device__ bool measure(const Source<In>& source, const In* bag, BlockTree<In> tree, int count) {
+__device__ bool measure(const Space<In>& space, const In* bag, BlockTree<In> tree, int count) {
   const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
   bool bad = false;
   for (int k = warp; k < count; k += blockDim.x / warp_size) {
     const bool infinite = tree.keys[k] != 0;
     const int i = Ends<Short>::smaller(tree.codes[k]), j = Ends<Short>::larger(tree.codes[k]);
-    const Key<In> key = measured<Quick>(source, bag, i, j, infinite, bad);
+    const Key<In> key = measured<Quick>(space, bag, i, j, infinite, bad);
     __syncwarp();
     if (lane == 0) tree.keys[k] = key;
   }
   return bad;
 }
 
-// Bitonic sort by (key, code).
+// By (key, code).
 template <class In>
 __device__ void sort(BlockTree<In> tree, int count) {
   int places = 1;
@@ -142,40 +123,27 @@ __device__ void sort(BlockTree<In> tree, int count) {
     tree.keys[k] = absent<In>;
     tree.codes[k] = largest<Short>;
   }
-  for (int size = 2; size <= places; size *= 2)
-    for (int stride = size / 2; stride > 0; stride /= 2) {
-      __syncthreads();
-      for (int low = threadIdx.x; low < places; low += blockDim.x) {
-        const int high = low ^ stride;
-        if (high < low) continue;
-        const Choice<Key<In>, Short> a = {tree.keys[low], tree.codes[low]};
-        const Choice<Key<In>, Short> b = {tree.keys[high], tree.codes[high]};
-        if ((low & size) == 0 ? !(b < a) : !(a < b)) continue;
-        tree.keys[low] = b.key, tree.codes[low] = b.code;
-        tree.keys[high] = a.key, tree.codes[high] = a.code;
-      }
-    }
-  __syncthreads();
+  block_sort(Choices<Key<In>, Short>{tree.keys, tree.codes}, places);
 }
 
 // From the edges in the order in which they were found to the rows that are returned. `distrusted`
 // bags are found again by the textbook.
 template <class In, class Quick>
-__device__ __noinline__ void finish(const Source<In>& source, const Bag& place, BlockTree<In> tree,
+__device__ __noinline__ void finish(const Space<In>& space, const Bag& place, BlockTree<In> tree,
                                     bool distrusted, std::int64_t* edges, In* weights) {
-  const In* bag = source.of(place);
+  const In* bag = values_of(space, place);
   const int count = place.size > 0 ? place.size - 1 : 0;
   __syncthreads();
-  if (!distrusted) distrusted = __syncthreads_or(measure<In, Quick>(source, bag, tree, count));
+  if (!distrusted) distrusted = __syncthreads_or(measure<In, Quick>(space, bag, tree, count));
   if (distrusted) {
     Key<double>* key = reinterpret_cast<Key<double>*>(tree.scratch);
     TextbookChoice* board = reinterpret_cast<TextbookChoice*>(key + place.size);
-    textbook_prim(source, bag, place.size, key, reinterpret_cast<int*>(board + 2 * warp_size),
-                  board, [&](int k, int i, int j) {
+    textbook_prim(space, bag, place.size, key, reinterpret_cast<int*>(board + 2 * warp_size), board,
+                  [&](int k, int i, int j) {
                     tree.codes[k] = Ends<Short>::code(Short(i), Short(j));
                     tree.keys[k] = 0;
                   });
-    measure<In, Quick>(source, bag, tree, count);
+    measure<In, Quick>(space, bag, tree, count);
   }
   __syncthreads();
   // Which end was the newer no longer matters, and would tell equal edges apart.
