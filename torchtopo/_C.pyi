@@ -78,3 +78,22 @@ def cuda_pair_pulls(
     gradient: int,
     workspace: int,
 ) -> None: ...
+def cuda_signature_edges(
+    where: Where,
+    x: Space,
+    z: Space,
+    bags: Bags,
+    tree_x: tuple[int, int],  # edges and, if they are known, their lengths
+    tree_z: tuple[int, int],
+    out: tuple[int, int, int],  # pairs, their lengths in x, in z
+) -> None: ...
+
+Reals: TypeAlias = tuple[int, int]  # address of the values, 0 for float32 or 1 for float64
+Shares: TypeAlias = tuple[int, int]  # address of one for each bag, or 0 and one for all
+
+def cuda_squares(
+    where: Where, a: Reals, b: Reals, bags: int, m: int, shares: Shares, sums: int
+) -> None: ...
+def cuda_squares_pulls(
+    where: Where, a: Reals, b: Reals, bags: int, m: int, shares: Shares, grad: int, slopes: int
+) -> None: ...

@@ -43,6 +43,43 @@ std::size_t pair_pulls_workspace(const Bags& bags, std::int64_t m);
 void pair_pulls(const AnySpace& space, const Bags& bags, const std::int64_t* pairs, std::int64_t m,
                 const void* pulls, void* gradient, void* workspace, Stream stream);
 
+// A tree as `trees` gives it; without weights, pairs that are yet to be measured.
+struct Tree {
+  const std::int64_t* edges;
+  const void* weights;
+};
+
+// The edges of the trees of x and z, all measured in both: for each bag those of x, then those of
+// z; in a packed batch those of x for all bags first. A pair that is infinitely far apart in either
+// space becomes the padding (-1, -1).
+void signature_edges(const AnySpace& x, const AnySpace& z, const Bags& bags, const Tree& tree_x,
+                     const Tree& tree_z, std::int64_t* pairs, void* lengths_x, void* lengths_z,
+                     Stream stream);
+
+// Numbers (bags, m) of the dtype 0 for float32 or 1 for float64.
+struct Reals {
+  const void* values;
+  int dtype;
+};
+
+// What a bag's sum is divided by: one number for all, or one for each in the type of the sums.
+struct Shares {
+  const void* each;
+  std::int64_t all;
+
+  template <class Real>
+  TORCHTOPO_HOST_DEVICE double of(std::int64_t bag) const {
+    return each ? double(static_cast<const Real*>(each)[bag]) : double(all);
+  }
+};
+
+// Sums of (a - b)^2 over each bag's m numbers, divided by its share, in the wider of the types; and
+// the gradient of these in a, in a's own.
+void squares(const Reals& a, const Reals& b, std::int64_t bags, std::int64_t m,
+             const Shares& shares, void* sums, Stream stream);
+void squares_pulls(const Reals& a, const Reals& b, std::int64_t bags, std::int64_t m,
+                   const Shares& shares, const void* grad, void* slopes, Stream stream);
+
 void set_device(int device);
 int version();                // of the CUDA runtime inside: 13000 is 13.0
 const char* architectures();  // "75;80;...": what the kernels were compiled for

@@ -30,6 +30,8 @@ inline cuda::Stream stream_of(const Numbers<2>& where) {
   return at<void>(where[1]);
 }
 
+inline cuda::Reals reals(const Numbers<2>& is) { return {at<const void>(is[0]), int(is[1])}; }
+
 inline void bind_cuda(pybind11::module_& module) {
   using namespace pybind11::literals;
   using Unlocked = pybind11::call_guard<pybind11::gil_scoped_release>;
@@ -87,6 +89,33 @@ inline void bind_cuda(pybind11::module_& module) {
       },
       "where"_a, "space"_a, "bags"_a, "pairs"_a, "m"_a, "pulls"_a, "gradient"_a, "workspace"_a,
       Unlocked());
+  module.def(
+      "cuda_signature_edges",
+      [](const Where& where, const AnySpace& x, const AnySpace& z, const Bags& bags,
+         const Numbers<2>& tree_x, const Numbers<2>& tree_z, const Numbers<3>& out) {
+        const auto tree = [](const Numbers<2>& is) {
+          return cuda::Tree{at<const Size>(is[0]), at<const void>(is[1])};
+        };
+        cuda::signature_edges(x, z, bags, tree(tree_x), tree(tree_z), at<Size>(out[0]),
+                              at<void>(out[1]), at<void>(out[2]), stream_of(where));
+      },
+      "where"_a, "x"_a, "z"_a, "bags"_a, "tree_x"_a, "tree_z"_a, "out"_a, Unlocked());
+  module.def(
+      "cuda_squares",
+      [](const Where& where, const Numbers<2>& a, const Numbers<2>& b, Size bags, Size m,
+         const Numbers<2>& shares, Size sums) {
+        cuda::squares(reals(a), reals(b), bags, m, {at<const void>(shares[0]), shares[1]},
+                      at<void>(sums), stream_of(where));
+      },
+      "where"_a, "a"_a, "b"_a, "bags"_a, "m"_a, "shares"_a, "sums"_a, Unlocked());
+  module.def(
+      "cuda_squares_pulls",
+      [](const Where& where, const Numbers<2>& a, const Numbers<2>& b, Size bags, Size m,
+         const Numbers<2>& shares, Size grad, Size slopes) {
+        cuda::squares_pulls(reals(a), reals(b), bags, m, {at<const void>(shares[0]), shares[1]},
+                            at<const void>(grad), at<void>(slopes), stream_of(where));
+      },
+      "where"_a, "a"_a, "b"_a, "bags"_a, "m"_a, "shares"_a, "grad"_a, "slopes"_a, Unlocked());
 }
 
 }  // namespace torchtopo

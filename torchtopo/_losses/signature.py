@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from torchtopo import _checks
-from torchtopo._lengths import (
-    gradient_of,
-    has_kernels,
-    in_a_transform,
-    lengths_of,
-    result_dtype,
-    with_gradient,
-)
+from torchtopo._lengths import lengths_of, result_dtype, with_gradient
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, check_scale, reduce
+from torchtopo._losses.squares import pulled, squares
 from torchtopo._metric import Metric
 from torchtopo._operators import registry
 
@@ -141,8 +135,8 @@ def signature_loss(
     if z_by_maximum:
         z_scale = _maximum(z, farthest_z, metric_z, cu_seqlens)
     plain = x_scale is None and z_scale is None and share is not None and cu_seqlens is None
-    if plain and _pulls(x, metric_x, z, metric_z):
-        loss: Tensor = _squares(share, pairs, a, x, metric_x, b, z, metric_z)
+    if plain and pulled(x, metric_x, z, metric_z):
+        loss: Tensor = squares(share, pairs, a, x, metric_x, b, z, metric_z)
     else:
         a = with_gradient(a, x, pairs, metric_x)
         b = with_gradient(b, z, pairs, metric_z)
@@ -262,63 +256,6 @@ def _check_scales(
 
 def _and(names: list[str]) -> str:
     return " and ".join(map(repr, names))
-
-
-def _pulls(x: Tensor, metric_x: str, z: Tensor, metric_z: str) -> bool:
-    """Whether reverse mode alone is asked for, of points at which a kernel pulls."""
-    if in_a_transform() or not has_kernels(z) or not torch.is_grad_enabled():
-        return False
-    if (x.requires_grad and metric_x == "precomputed") or metric_z == "precomputed":
-        return False
-    return x.requires_grad or z.requires_grad
-
-
-class _Squares(torch.autograd.Function):
-    """Σ(a-b)² / share of each bag, in reverse mode a pull instead of a graph of small steps.
-
-    The graph of a second derivative is the tensor code's.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        share: Tensor | int,
-        pairs: Tensor,
-        a: Tensor,
-        x: Tensor,
-        metric_x: str,
-        b: Tensor,
-        z: Tensor,
-        metric_z: str,
-    ) -> Tensor:
-        difference = a - b
-        # A space without a gradient is not kept alive, and may be a tensor of inference mode.
-        ctx.save_for_backward(
-            pairs, difference, a, x if x.requires_grad else None, b, z if z.requires_grad else None
-        )
-        ctx.share, ctx.metric_x, ctx.metric_z = share, metric_x, metric_z
-        return difference.square().sum(-1) / share
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        pairs, difference, a, x, b, z = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            if x is not None:
-                a = with_gradient(a, x, pairs, ctx.metric_x)
-            if z is not None:
-                b = with_gradient(b, z, pairs, ctx.metric_z)
-            difference = a - b
-        grad_x = grad_z = None
-        if ctx.needs_input_grad[3]:
-            slope = difference * (2 * grad / ctx.share).unsqueeze(-1)
-            grad_x = gradient_of(a, slope, x, pairs, ctx.metric_x)
-        if ctx.needs_input_grad[6]:
-            slope = difference * (-2 * grad / ctx.share).unsqueeze(-1)
-            grad_z = gradient_of(b, slope, z, pairs, ctx.metric_z)
-        return None, None, None, grad_x, None, None, grad_z, None
-
-
-_squares: Any = _Squares.apply
 
 
 def _maximum(points: Tensor, farthest: Tensor, metric: str, cu_seqlens: Tensor | None) -> Tensor:

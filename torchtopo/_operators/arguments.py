@@ -81,6 +81,11 @@ def shape_of_bags(points: Tensor, cu_seqlens: Tensor | None) -> tuple[int, ...]:
     return (*batch,) if cu_seqlens is None else (*batch, cu_seqlens.shape[-1] - 1)
 
 
+def reals_of(values: Tensor) -> tuple[int, int]:
+    """The address and the dtype of measured values."""
+    return values.data_ptr(), _DTYPES[values.dtype]
+
+
 def pulls_of(grad: Tensor, values: Tensor, pairs: Tensor) -> Tensor:
     """The gradient of the lengths of `pairs`, as the kernels read it."""
     if grad.shape != pairs.shape[:-1]:

@@ -21,6 +21,7 @@ from torchtopo._operators.arguments import (
     at_pairs,
     bags_of,
     pulls_of,
+    reals_of,
     shape_of_bags,
     shape_of_trees,
     space_of,
@@ -94,8 +95,6 @@ def elder_rule(pairs: Tensor, n: int) -> Tensor:
 
 
 def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-    if metric == "precomputed":  # a gather, which torch does on the device
-        return generic.pair_lengths(points, pairs, metric)
     values, space, bags, edges = at_pairs(points, pairs, metric)
     lengths = values.new_empty(pairs.shape[:-1])
     with torch.cuda.device(values.device):
@@ -122,6 +121,93 @@ def pair_pulls(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tens
             workspace.data_ptr(),
         )
     return gradient.to(points.dtype)
+
+
+def signature_edges(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor | None,
+    metric_x: str,
+    metric_z: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    farthest_x: bool,
+    farthest_z: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The edges of both trees, and one launch that measures them in both spaces."""
+    _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
+    if cu_seqlens is not None and x.dim() > 2:  # copies of packed batches, as vmap makes them
+        return generic.signature_edges(
+            x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, farthest_x, farthest_z
+        )
+    (values_x, space_x), (values_z, space_z) = space_of(x, metric_x), space_of(z, metric_z)
+    _kept, bags = bags_of(x, lengths, cu_seqlens)
+    edges_z, weights_z = trees(values_z, metric_z, lengths, cu_seqlens)
+    if pairs_x is None:
+        edges_x, weights_x = trees(values_x, metric_x, lengths, cu_seqlens)
+        tree_x = edges_x.data_ptr(), weights_x.data_ptr()
+    else:
+        edges_x = pairs_x.contiguous()
+        tree_x = edges_x.data_ptr(), 0
+    *batch, m, _ = edges_z.shape
+    pairs = edges_z.new_empty(*batch, 2 * m, 2)
+    a, b = values_x.new_empty(*batch, 2 * m), values_z.new_empty(*batch, 2 * m)
+    with torch.cuda.device(pairs.device):
+        _C.cuda_signature_edges(
+            _where(pairs),
+            space_x,
+            space_z,
+            bags,
+            tree_x,
+            (edges_z.data_ptr(), weights_z.data_ptr()),
+            (pairs.data_ptr(), a.data_ptr(), b.data_ptr()),
+        )
+    far_x, far_z = (
+        farthest_pairs(points, metric, lengths, cu_seqlens) if wanted else pairs.new_empty(0)
+        for points, metric, wanted in (
+            (values_x, metric_x, farthest_x),
+            (values_z, metric_z, farthest_z),
+        )
+    )
+    return pairs, a, b, far_x, far_z
+
+
+def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
+    """Σ(a-b)² / share of each bag, in one launch."""
+    first, second = a.contiguous(), b.contiguous()
+    sums = a.new_empty(a.shape[:-1], dtype=torch.promote_types(a.dtype, b.dtype))
+    each = None if shares is None else shares.to(sums.dtype).contiguous()
+    with torch.cuda.device(sums.device):
+        _C.cuda_squares(
+            _where(sums),
+            reals_of(first),
+            reals_of(second),
+            sums.numel(),
+            a.shape[-1],
+            (0, share) if each is None else (each.data_ptr(), 0),
+            sums.data_ptr(),
+        )
+    return sums
+
+
+def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
+    """The gradient of `squares` in a."""
+    first, second = a.contiguous(), b.contiguous()
+    pulls = grad.to(torch.promote_types(a.dtype, b.dtype)).contiguous()
+    each = None if shares is None else shares.to(pulls.dtype).contiguous()
+    slopes = torch.empty_like(first)
+    with torch.cuda.device(slopes.device):
+        _C.cuda_squares_pulls(
+            _where(slopes),
+            reals_of(first),
+            reals_of(second),
+            pulls.numel(),
+            a.shape[-1],
+            (0, share) if each is None else (each.data_ptr(), 0),
+            pulls.data_ptr(),
+            slopes.data_ptr(),
+        )
+    return slopes
 
 
 def _workspace(size: int, device: torch.device) -> Tensor:

@@ -63,3 +63,11 @@ def signature_edges(
         x.new_empty((*each, 2) if farthest_x else 0, dtype=torch.int64),
         x.new_empty((*each, 2) if farthest_z else 0, dtype=torch.int64),
     )
+
+
+def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
+    return a.new_empty(a.shape[:-1], dtype=torch.promote_types(a.dtype, b.dtype))
+
+
+def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
+    return a.new_empty(a.shape)

@@ -60,3 +60,13 @@ def signature_edges(
         ops.farthest_pairs(x, metric_x, *ragged) if farthest_x else pairs.new_empty(0),
         ops.farthest_pairs(z, metric_z, *ragged) if farthest_z else pairs.new_empty(0),
     )
+
+
+def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
+    """Σ(a-b)² over the last dimension, divided by each bag's share, or by one for all."""
+    return (a - b).square().sum(-1) / (share if shares is None else shares)
+
+
+def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
+    """The gradient of `squares` in a."""
+    return (a - b) * (2 * grad / (share if shares is None else shares)).unsqueeze(-1)

@@ -111,6 +111,21 @@ OPERATORS = (
         fake.signature_edges,
         cpu.signature_edges,
         generic.signature_edges,
+        cuda.signature_edges,
+    ),
+    Operator(
+        "squares(Tensor a, Tensor b, Tensor? shares, SymInt share) -> Tensor",
+        fake.squares,
+        generic.squares,
+        generic.squares,
+        cuda.squares,
+    ),
+    Operator(
+        "squares_pulls(Tensor grad, Tensor a, Tensor b, Tensor? shares, SymInt share) -> Tensor",
+        fake.squares_pulls,
+        generic.squares_pulls,
+        generic.squares_pulls,
+        cuda.squares_pulls,
     ),
     Operator(
         "single_linkage(Tensor pairs, Tensor? cu_seqlens) -> Tensor",
@@ -142,6 +157,8 @@ elder_rule = _defined["elder_rule"]
 pair_lengths = _defined["pair_lengths"]
 pair_pulls = _defined["pair_pulls"]
 signature_edges = _defined["signature_edges"]
+squares = _defined["squares"]
+squares_pulls = _defined["squares_pulls"]
 single_linkage = _defined["single_linkage"]
 tree_exchange = _defined["tree_exchange"]
 matching = _defined["matching"]
