@@ -170,8 +170,10 @@ __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::in
       return warp_chebyshev(x, y, d);
     else if constexpr (named == Metric::cosine)
       return warp_cosine(x, y, d);
-    else
+    else {
+      static_assert(named == Metric::precomputed, "a metric that has no length here");
       return 0;  // an entry is read, never measured
+    }
   });
 }
 

@@ -43,6 +43,9 @@ __device__ Pull pull_of(const Real* x, const Real* y, std::int64_t d, Metric met
       pull.scale_x = warp_norm(d, [=](std::int64_t k) { return double(x[k]); });
       pull.scale_y = warp_norm(d, [=](std::int64_t k) { return double(y[k]); });
       if (pull.scale_x == 0 || pull.scale_y == 0) pull.by = 0;
+    } else {
+      static_assert(named == Metric::manhattan || named == Metric::precomputed,
+                    "a metric that has no pull here");
     }
   });
   return pull;
@@ -67,6 +70,7 @@ __device__ inline double coordinate(const Pull& pull, Metric metric, double mine
       const double a = mine / norm, b = other / (first ? pull.scale_y : pull.scale_x);
       return pull.by * ((a - b) - pull.length * a) / norm;
     } else {
+      static_assert(named == Metric::precomputed, "a metric that has no pull here");
       return 0;  // an entry has its gradient from torch
     }
   });
