@@ -62,7 +62,8 @@ void bind_measures(py::module_& m) {
   using namespace py::literals;
   m.def("single_linkage", &single_linkage, "edges"_a, "bags"_a, "m"_a, "cu_seqlens"_a, "merges"_a,
         "threads"_a);
-  m.def("tree_exchange", &exchange, "inner"_a, "outer"_a, "bags"_a, "m"_a, "replaced"_a, "threads"_a);
+  m.def("tree_exchange", &exchange, "inner"_a, "outer"_a, "bags"_a, "m"_a, "replaced"_a,
+        "threads"_a);
   m.def("matching", &matching, "a"_a, "b"_a, "bags"_a, "p"_a, "of_a"_a, "of_b"_a, "threads"_a);
 }
 
