@@ -51,7 +51,11 @@ QUESTIONS = {
         "plans[]",
     ),
     "Who starts threads?": ("the thread pool", "csrc/cpu/pool.cpp", "std::thread"),
-    "Who chooses AVX2?": ("choice of an instruction set", "csrc/cpu/isa.cpp", "instruction_set()"),
+    "Who chooses AVX2?": (
+        "choice of an instruction set",
+        "csrc/cpu/chosen_isa.cpp",
+        "instruction_set()",
+    ),
     "Where is Boruvka for AVX2?": (
         "compiled once per instruction set",
         "csrc/cpu/each_isa/boruvka.hpp",
