@@ -252,10 +252,11 @@ def _shown(value: dict[str, float]) -> str:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The table as Markdown."""
+    """The table as Markdown; with a column of kernels where a row names one."""
+    named = any(row.get("ran") for row in result["rows"])
     lines = [
-        "| case | against | ratio | at least | aim | | ours | theirs | kernel |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| case | against | ratio | at least | aim | | ours | theirs |" + " kernel |" * named,
+        "|---|---|---|---|---|---|---|---|" + "---|" * named,
     ]
     for row in result["rows"]:
         if "extra" in row:
@@ -263,10 +264,10 @@ def table(result: dict[str, Any]) -> str:
         else:
             ratio, least, aim = f"{row['ratio']:g}×", f"{row['least']:g}×", f"{row['aim']:g}×"
         note = f" ({row['note']})" if row.get("note") else ""
+        kernel = f" {row.get('ran', '')} |" if named else ""
         lines.append(
             f"| {row['case']} | {row['against']}{note} | {ratio} | {least} | {aim} | "
-            f"{verdict(row)} | {_shown(row['ours'])} | {_shown(row['theirs'])} | "
-            f"{row.get('ran', '')} |"
+            f"{verdict(row)} | {_shown(row['ours'])} | {_shown(row['theirs'])} |{kernel}"
         )
     return "\n".join(lines)
 
