@@ -44,7 +44,9 @@ def ph_dimension(
 
     Of each size as many random subsets as `repeats` are drawn without replacement. The standard
     error is that of the least-squares slope, carried through α / (1 - m): how well the subsets
-    determine the dimension *of this cloud*, not how far another cloud of the same law would differ.
+    determine the dimension *of this cloud*, not how far another cloud of the same law would differ,
+    nor the bias of finite samples, which grows with the dimension: on 2000 points of sets that are
+    known, the truth lay within two standard errors 28 times in 100 (docs/claims.md, Dimension).
     Differentiable in the points, at the subsets drawn.
 
     Args:
