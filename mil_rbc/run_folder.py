@@ -138,11 +138,12 @@ class RunFolder:
                 f"another run is writing to {self.path}: wait until it has ended, or choose "
                 f"another --out"
             ) from error
-        with lock:
+        try:
             for left in self.path.rglob(".*.part"):
                 left.unlink(missing_ok=True)
             yield
-        lock.release()
+        finally:
+            lock.release()
 
     @property
     def config(self) -> Path:
