@@ -281,7 +281,7 @@ def test_anomaly_pooling_without_a_control_class_is_an_error(
     make_training: Make, vectors: Cohort
 ) -> None:
     without = dataclasses.replace(vectors, control=None)
-    with pytest.raises(DataError, match="no control cells"):
+    with pytest.raises(DataError, match="no training bag of fold 0 is a control"):
         make_training("anomaly", "off", cohort=without)
 
 
