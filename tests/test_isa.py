@@ -48,6 +48,12 @@ def test_the_environment_chooses():
     )
 
 
+def test_import_chooses_nothing():
+    """A choice may be a race of several sets, which belongs to the first call of a kernel."""
+    environment = os.environ | {"TORCHTOPO_ISA": "nonesuch"}
+    subprocess.run([sys.executable, "-c", "import torchtopo"], env=environment, check=True)
+
+
 def test_a_set_is_timed_only_where_there_is_a_choice():
     config = _C.config()
     wide = config["isas"][1:]

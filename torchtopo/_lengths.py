@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from torchtopo import _C, _checks
+from torchtopo import _checks
 from torchtopo._metric import Metric, matrix_entries, names_no_points, pair_lengths
-from torchtopo._operators import registry
+from torchtopo._operators import cuda, registry
 
 
 def pair_distances(
@@ -87,7 +87,7 @@ def in_a_transform() -> bool:
 
 def has_kernels(points: Tensor) -> bool:
     """Whether a kernel pulls at these points; under `torch.compile` tensor code can be fused."""
-    served = points.is_cpu or (points.is_cuda and bool(_C.config()["cuda"]))
+    served = points.is_cpu or (points.is_cuda and cuda.built)
     return served and not torch.compiler.is_compiling()
 
 

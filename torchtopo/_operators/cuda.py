@@ -27,6 +27,9 @@ from torchtopo._operators.arguments import (
     space_of,
 )
 
+# Whether the module holds CUDA kernels; its config() would time instruction sets to say so.
+built = hasattr(_C, "cuda_trees")
+
 _PLANS = {"automatic": 0, "one_block": 1, "many_blocks": 2}
 _plan = 0
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from torchtopo import _C
 from torchtopo._operators import cpu, cuda, fake, generic, measures
 from torchtopo._operators.vmap import batched
 
@@ -43,7 +42,7 @@ class Operator:
         lib.impl(name, torch.library.fallthrough_kernel, "Autograd")
         lib.impl(name, self.cpu, "CPU")
         lib.impl(name, self.generic or missing(name), "CompositeExplicitAutograd")
-        if self.cuda is not None and _C.config()["cuda"]:
+        if self.cuda is not None and cuda.built:
             lib.impl(name, self.cuda, "CUDA")
         torch.library.register_fake(f"torchtopo::{name}", self.fake, lib=lib)
 
