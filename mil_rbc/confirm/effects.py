@@ -28,6 +28,7 @@ class Pooled(NamedTuple):
     Attributes:
         mean: of the cohorts' true effects.
         low, high: its 95 % interval.
+        error: standard error of the mean, with what cohorts differ by.
         tau: standard deviation of true effects between cohorts.
         p: two-sided.
         weights: of each cohort, summing to 1.
@@ -36,6 +37,7 @@ class Pooled(NamedTuple):
     mean: float
     low: float
     high: float
+    error: float
     tau: float
     p: float
     weights: tuple[float, ...]
@@ -91,13 +93,13 @@ def pool(effects: Sequence[Effect], level: float = 0.95) -> Pooled:
     error = np.sqrt(spread / w.sum())
     half = stats.t.ppf((1 + level) / 2, k - 1) * error
     return Pooled(
-        float(mean), float(mean - half), float(mean + half), float(np.sqrt(tau2)),
+        float(mean), float(mean - half), float(mean + half), float(error), float(np.sqrt(tau2)),
         float(2 * stats.t.sf(abs(mean) / error, k - 1)), tuple(float(x) for x in w / w.sum()),
     )  # fmt: skip
 
 
 def detectable(effects: Sequence[Effect], power: float = 0.8, level: float = 0.95) -> float:
-    """Size of a common true effect that the pooled test finds with that power."""
-    error = 1 / np.sqrt(sum(1 / max(e.variance, 1e-12) for e in effects))
+    """Size of a true mean effect that `pool` finds with that power, where cohorts differ as here."""
     degrees = len(effects) - 1
-    return float((stats.t.ppf((1 + level) / 2, degrees) + stats.t.ppf(power, degrees)) * error)
+    quantiles = stats.t.ppf([(1 + level) / 2, power], degrees)
+    return float(quantiles.sum() * pool(effects).error)

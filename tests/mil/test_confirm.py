@@ -70,6 +70,15 @@ def test_power_is_what_is_found() -> None:
     assert 0.65 < found / 400 < 0.9
 
 
+def test_cohorts_that_differ_leave_less_to_be_found() -> None:
+    effects = [Effect(mean, 4e-4, 9) for mean in (-0.06, 0.0, 0.0, 0.01, 0.02, 0.15)]
+    alike = [e._replace(mean=0.0) for e in effects]
+    found = pool(effects)
+    assert found.tau > 0
+    assert detectable(effects) > 1.5 * detectable(alike)
+    assert detectable(effects) > (found.high - found.low) / 2  # what it leaves out, it cannot find
+
+
 def test_an_effect_is_the_corrected_t_test() -> None:
     d = [0.02, -0.01, 0.05, 0.03]
     e = effect([*d, float("nan")], train=60, test=30)
