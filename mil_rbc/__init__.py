@@ -18,8 +18,7 @@ except PackageNotFoundError:  # a checkout that was never installed
 if sys.argv[:1] == ["-m"] and "mil_rbc" not in sys.orig_argv:
     from mil_rbc import _extra
 
-    sys.excepthook = (
-        _extra.interrupted
-    )  # imports take seconds: Ctrl-C may come before `cli.command`
+    # Imports take seconds: Ctrl-C may come before `cli.command`.
+    sys.excepthook = _extra.interrupted
     if _packages := _extra.missing():
         sys.exit(f"error: {_extra.sentence(_packages)}")
