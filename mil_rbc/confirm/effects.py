@@ -99,7 +99,7 @@ def pool(effects: Sequence[Effect], level: float = 0.95) -> Pooled:
 
 
 def detectable(effects: Sequence[Effect], power: float = 0.8, level: float = 0.95) -> float:
-    """Size of a true mean effect that `pool` finds with that power, where cohorts differ as here."""
+    """Size of a true mean effect that `pool` finds with that power, if cohorts differ as here."""
     degrees = len(effects) - 1
     quantiles = stats.t.ppf([(1 + level) / 2, power], degrees)
     return float(quantiles.sum() * pool(effects).error)
