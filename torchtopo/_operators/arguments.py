@@ -33,6 +33,16 @@ def at_pairs(points: Tensor, pairs: Tensor, metric: str) -> tuple[Tensor, Space,
     return values, space, bags_of(points)[1], pairs.contiguous()
 
 
+def of_batch(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> tuple[Tensor, Space, Tensor | None, Bags]:
+    """Checked: the points' values and the bags' sizes, each before what kernels are told of it."""
+    _checks.check_batch(points, metric, lengths, cu_seqlens)
+    values, space = space_of(points, metric)
+    sizes, bags = bags_of(points, lengths, cu_seqlens)
+    return values, space, sizes, bags
+
+
 def space_of(points: Tensor, metric: str) -> tuple[Tensor, Space]:
     """Contiguous values of the dtype in which they are measured, and what the kernels are told."""
     dtype = points.dtype

@@ -17,6 +17,7 @@ from torchtopo._bags import renamed
 from torchtopo._operators.arguments import (
     at_pairs,
     bags_of,
+    of_batch,
     pulls_of,
     shape_of_bags,
     shape_of_trees,
@@ -27,9 +28,7 @@ from torchtopo._operators.arguments import (
 def trees(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    _checks.check_batch(points, metric, lengths, cu_seqlens)
-    values, space = space_of(points, metric)
-    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
     shape = shape_of_trees(points, cu_seqlens)
     edges = torch.empty(*shape, 2, dtype=torch.int64)
     weights = torch.empty(*shape, dtype=values.dtype)
@@ -41,9 +40,7 @@ def farthest_pairs(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> Tensor:
     """The farthest pair at a finite distance; a pair at distance NaN comes before it."""
-    _checks.check_batch(points, metric, lengths, cu_seqlens)
-    _values, space = space_of(points, metric)
-    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    _values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
     pairs = torch.empty(*shape_of_bags(points, cu_seqlens), 2, dtype=torch.int64)
     _C.farthest_pairs(space, bags, pairs.data_ptr(), torch.get_num_threads())
     return pairs if cu_seqlens is None else renamed(pairs, points.shape[-2], -1)

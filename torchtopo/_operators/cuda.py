@@ -20,6 +20,7 @@ from torchtopo._operators import generic
 from torchtopo._operators.arguments import (
     at_pairs,
     bags_of,
+    of_batch,
     pulls_of,
     reals_of,
     shape_of_bags,
@@ -48,9 +49,7 @@ def plan(name: str) -> Iterator[None]:
 def trees(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    _checks.check_batch(points, metric, lengths, cu_seqlens)
-    values, space = space_of(points, metric)
-    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
     shape = shape_of_trees(points, cu_seqlens)
     edges = values.new_empty((*shape, 2), dtype=torch.int64)
     weights = values.new_empty(shape)
@@ -74,9 +73,7 @@ def trees(
 def farthest_pairs(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> Tensor:
-    _checks.check_batch(points, metric, lengths, cu_seqlens)
-    values, space = space_of(points, metric)
-    _kept, bags = bags_of(points, lengths, cu_seqlens)
+    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
     pairs = values.new_empty((*shape_of_bags(points, cu_seqlens), 2), dtype=torch.int64)
     with torch.cuda.device(values.device):
         workspace = _workspace(_C.cuda_farthest_pairs_workspace(bags), values.device)
@@ -179,7 +176,7 @@ def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
     """Σ(a-b)² / share of each bag, in one launch."""
     first, second = a.contiguous(), b.contiguous()
     sums = a.new_empty(a.shape[:-1], dtype=torch.promote_types(a.dtype, b.dtype))
-    each = None if shares is None else shares.to(sums.dtype).contiguous()
+    _each, divisors = _divisors(shares, share, sums.dtype)
     with torch.cuda.device(sums.device):
         _C.cuda_squares(
             _where(sums),
@@ -187,7 +184,7 @@ def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
             reals_of(second),
             sums.numel(),
             a.shape[-1],
-            (0, share) if each is None else (each.data_ptr(), 0),
+            divisors,
             sums.data_ptr(),
         )
     return sums
@@ -197,7 +194,7 @@ def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, sha
     """The gradient of `squares` in a."""
     first, second = a.contiguous(), b.contiguous()
     pulls = grad.to(torch.promote_types(a.dtype, b.dtype)).contiguous()
-    each = None if shares is None else shares.to(pulls.dtype).contiguous()
+    _each, divisors = _divisors(shares, share, pulls.dtype)
     slopes = torch.empty_like(first)
     with torch.cuda.device(slopes.device):
         _C.cuda_squares_pulls(
@@ -206,11 +203,21 @@ def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, sha
             reals_of(second),
             pulls.numel(),
             a.shape[-1],
-            (0, share) if each is None else (each.data_ptr(), 0),
+            divisors,
             pulls.data_ptr(),
             slopes.data_ptr(),
         )
     return slopes
+
+
+def _divisors(
+    shares: Tensor | None, share: int, dtype: torch.dtype
+) -> tuple[Tensor | None, tuple[int, int]]:
+    """What bags' squares are divided by, as kernels read it, and the tensor that owns it."""
+    if shares is None:
+        return None, (0, share)
+    each = shares.to(dtype).contiguous()
+    return each, (each.data_ptr(), 0)
 
 
 def _workspace(size: int, device: torch.device) -> Tensor:
