@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,8 @@ class Source:
         return [name for name in known if name not in ("data", "seed", "size", *self.fixed)]
 
 
-_CELLS = Words("blood samples", "single cells", blood=True)
-
-
 def _cells(found: str) -> Words:
-    return replace(_CELLS, found=found)
+    return Words("blood samples", "single cells", blood=True, found=found)
 
 
 def _nih(control: bool) -> Source:
@@ -91,7 +88,11 @@ COHORTS = Registry(
             "a folder of bags",
             _cells("as the folder holds them"),
         ),
-        "images": Source("mil_rbc.cohort.folders:load_images", "a folder of images", _CELLS),
+        "images": Source(
+            "mil_rbc.cohort.folders:load_images",
+            "a folder of images",
+            _cells("by the detector that is named, a watershed if none is"),
+        ),
     },
     DataError,
 )

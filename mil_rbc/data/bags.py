@@ -105,7 +105,7 @@ class Words:
         instances: what its instances are of, in the plural.
         blood: whether they are blood cells of patients with blood diseases or none, so that the
             paper's numbers may stand beside.
-        found: how single instances were come by, where it is not as in the paper.
+        found: how single instances were come by; as the source gives them if not said.
         units: what is dealt to folds and drawn anew by an interval, in the plural.
     """
 

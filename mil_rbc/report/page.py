@@ -133,11 +133,10 @@ def departures(options: Options, cohort: Cohort, words: Words) -> list[tuple[str
     rows = [
         ("cohort", "71 patients, 521 samples", f"{patients} patients, {bags} samples"
          if words.units == "patients" else f"{bags} bags"),
-        ("instances are found", "by Mask R-CNN",
-         words.found or ("as the source gives them" if not words.blood else "by Mask R-CNN")),
+        ("instances are found", "by Mask R-CNN", words.found or "as the source gives them"),
         ("an instance is", "RoI features of that Mask R-CNN, 256×14×14", _instances(cohort)),
         ("latents", "500", f"{options.latent}"),
-        ("hidden units of the heads", "ReLU (the code of its group)",
+        ("hidden units of the heads, by its group's code", "ReLU",
          ACTIVATIONS[options.activation].__name__),
         ("distribution of control cells", "a Gaussian mixture",
          "one Gaussian" if options.components == 1 else f"{options.components} Gaussians"),
@@ -149,7 +148,7 @@ def departures(options: Options, cohort: Cohort, words: Words) -> list[tuple[str
         ("learning rate", "0.0005", f"{options.lr:g}"),
         ("epochs", "not said", f"{options.epochs}"),
     ]  # fmt: skip
-    return [row for row in rows if row[1].replace("ReLU (the code of its group)", "ReLU") != row[2]]
+    return [row for row in rows if row[1] != row[2]]
 
 
 def _fitting(metrics: pd.DataFrame, results: pd.DataFrame) -> list[dict[str, Any]]:

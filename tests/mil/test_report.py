@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 
 from mil_rbc.cli import command
+from mil_rbc.cohort import COHORTS
 from mil_rbc.data.bags import Cohort, Words
-from mil_rbc.report.page import answers, verdicts
+from mil_rbc.options import Options
+from mil_rbc.report.page import answers, departures, verdicts
 from mil_rbc.report.tables import compared
 from mil_rbc.run import main
 from tests.mil.test_run import arguments, bags_folder
@@ -144,6 +146,16 @@ def test_the_papers_numbers_stand_beside_blood_only() -> None:
     (of_bags,) = verdicts(given, Words("pictures", "segments", units="bags"))
     assert "paper" not in of_bags["text"]
     assert "interval over bags" in of_bags["text"]
+
+
+def test_a_run_says_where_it_departs_from_the_paper(vectors: Cohort) -> None:
+    """A folder of images is cut by a watershed unless asked; ReLU as in the paper is no news."""
+    words = COHORTS["images"].words
+    found = {what: here for what, _, here in departures(Options(), vectors, words)}
+    assert "watershed" in found["instances are found"]
+    units = "hidden units of the heads, by its group's code"
+    assert units in found
+    assert units not in {w for w, *_ in departures(Options(activation="relu"), vectors, words)}
 
 
 def test_the_first_screen_answers_the_question(page: Path) -> None:
