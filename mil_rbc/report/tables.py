@@ -1,4 +1,4 @@
-"""The tables of a run: all trials, Table 1 with the paper's numbers, paired comparison."""
+"""The tables of a run: all trials, Table 1 with the paper's numbers, arms compared."""
 
 from __future__ import annotations
 
@@ -64,11 +64,6 @@ def _moments(part: pd.DataFrame) -> dict[str, Any]:
 ALL = "all poolings"
 
 
-def paired(results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Each arm minus "off", fold by fold and run by run, for each pooling and metric."""
-    return compared(results, predictions, classes)[0]
-
-
 def compared(
     results: pd.DataFrame, predictions: pd.DataFrame, classes: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -105,7 +100,7 @@ def compared(
 def _difference(
     pooling: str, arm: str, metric: str, both: pd.DataFrame, drawn: Any, train: float, test: float
 ) -> dict[str, Any]:
-    """A row of `paired`, from the columns "without" and "with" and the bootstrap's differences."""
+    """A row of `compared`, from its columns "without", "with" and the bootstrap's differences."""
     difference = both["with"] - both["without"]
     found = corrected_t_test(difference.tolist(), train, test)
     low, high = np.nanquantile(drawn, [0.025, 0.975])

@@ -20,7 +20,7 @@ from mil_rbc.report.statistics import (
     corrected_t_test,
     weighted_metrics,
 )
-from mil_rbc.report.tables import PAPER, paired, table1
+from mil_rbc.report.tables import PAPER, compared, table1
 from mil_rbc.training.evaluation import Prediction, auroc, score
 
 CLASSES = ("a", "b", "c")
@@ -178,7 +178,7 @@ def test_table_has_mean_and_deviation_over_trials_and_over_runs() -> None:
 
 def test_paired_table_subtracts_fold_by_fold() -> None:
     frame = results()
-    found = paired(frame, table(0.2), list(CLASSES)).set_index("metric")
+    found = compared(frame, table(0.2), list(CLASSES))[0].set_index("metric")
     arms = frame.pivot(index=["run", "fold"], columns="topology", values="auroc")
     assert found.loc["auroc", "difference"] == pytest.approx(
         (arms["signature"] - arms["off"]).mean()
