@@ -35,6 +35,17 @@ def test_every_path_named_exists():
     assert not sorted(n for n in named if not (ROOT / n).exists())
 
 
+def test_guards_of_kernels_are_lifted_for_the_next_instruction_set():
+    kernels = ROOT / "csrc" / "cpu" / "each_isa"
+    headers = "".join(p.read_text(encoding="utf-8") for p in kernels.glob("*.hpp"))
+    guards = set(re.findall(r"^#ifndef (TORCHTOPO_EACH_ISA_\w+)$", headers, re.M))
+    lifted = re.findall(
+        r"^#undef (TORCHTOPO_EACH_ISA_\w+)$", (kernels / "all.inc").read_text(), re.M
+    )
+    assert len(guards) == len(list(kernels.glob("*.hpp")))
+    assert guards == set(lifted)
+
+
 # What a stranger asks; the words of the map that answer, in the line of one room alone; a file of
 # that room, and what stands in it.
 QUESTIONS = {

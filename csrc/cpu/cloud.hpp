@@ -73,9 +73,11 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
 template <class Real>
 Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric metric,
                                       Scratch& scratch, Team team, Edge<Real>* tree) {
-  if (n > 1 && metric != Metric::cosine && plan_of(n, d) == Plan::tiled) {
-    const Farthest<Real> found = instruction_set().kernels<Real>().prim_tiled_and_farthest(
-        points, n, d, metric, scratch, team, tree);
+  const auto with_farthest = way_of<Real>(plan_of(n, d)).with_farthest;
+  if (n > 1 && metric != Metric::cosine && with_farthest) {
+    const Kernels<Real>& kernels = instruction_set().kernels<Real>();
+    const Farthest<Real> found =
+        (kernels.*with_farthest)(points, n, d, metric, scratch, team, tree);
     const bool out_of_range = measure(points, n, d, metric, team, tree, tree);
     if (!out_of_range && trustworthy(found, points, n, d, metric)) {
       sort_edges(tree, n - 1, scratch);

@@ -22,6 +22,7 @@
 #include "../union_find.hpp"
 #include "cache.hpp"
 #include "kd_order.hpp"
+#include "plan.hpp"
 #include "scratch.hpp"
 #include "spin_lock.hpp"
 #include "team.hpp"

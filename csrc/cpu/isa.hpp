@@ -50,6 +50,11 @@ template <class Real>
 using FindTree = void (*)(const Real* points, int n, int d, Metric, Scratch&, Team,
                           Edge<Real>* tree);
 
+// The same, and the farthest pair on the way.
+template <class Real>
+using FindTreeAndFarthest = Farthest<Real> (*)(const Real* points, int n, int d, Metric, Scratch&,
+                                               Team, Edge<Real>* tree);
+
 template <class Real>
 struct Kernels {
   // Of a distance matrix. False, and no tree, if an entry i < j is negative.
@@ -61,8 +66,7 @@ struct Kernels {
   FindTree<Real> prim_tiled, prim_matrix_free, prim_coarse, boruvka;
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&, Team);
   // Tree and farthest pair at once, for little more than the tree: they need the same distances.
-  Farthest<Real> (*prim_tiled_and_farthest)(const Real* points, int n, int d, Metric, Scratch&,
-                                            Team, Edge<Real>* tree);
+  FindTreeAndFarthest<Real> prim_tiled_and_farthest;
   // Of one edge or point, in double.
   double (*length)(const Real* x, const Real* y, std::size_t d, Metric);
   double (*norm)(const Real* x, std::size_t d);

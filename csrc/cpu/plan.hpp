@@ -4,6 +4,8 @@
 // of boxes.
 #pragma once
 
+#include <cstddef>
+#include <iterator>
 #include <limits>
 
 #include "isa.hpp"
@@ -19,14 +21,17 @@ struct Way {
   const char* name;
   FindTree<Real> Kernels<Real>::*kernel;
   bool any_coordinates;  // infinite and NaN included
+  // Tree and farthest pair at once, of any coordinates too; null where one goes after the other.
+  FindTreeAndFarthest<Real> Kernels<Real>::*with_farthest;
 };
 
 template <class Real>
 inline constexpr Way<Real> ways[] = {
-    {Plan::tiled, "tiled", &Kernels<Real>::prim_tiled, true},
-    {Plan::matrix_free, "matrix-free", &Kernels<Real>::prim_matrix_free, true},
-    {Plan::coarse, "coarse", &Kernels<Real>::prim_coarse, false},
-    {Plan::boxes, "boxes", &Kernels<Real>::boruvka, false},
+    {Plan::tiled, "tiled", &Kernels<Real>::prim_tiled, true,
+     &Kernels<Real>::prim_tiled_and_farthest},
+    {Plan::matrix_free, "matrix-free", &Kernels<Real>::prim_matrix_free, true, nullptr},
+    {Plan::coarse, "coarse", &Kernels<Real>::prim_coarse, false, nullptr},
+    {Plan::boxes, "boxes", &Kernels<Real>::boruvka, false, nullptr},
 };
 
 // From so many points on, in up to so many dimensions; the first row that fits holds.
@@ -52,9 +57,28 @@ inline Plan plan_of(int n, int d) {
 
 template <class Real>
 const Way<Real>& way_of(Plan plan) {
+  return ways<Real>[std::size_t(plan)];
+}
+
+// What is forgotten here or in each_isa/all.inc does not compile.
+constexpr bool every_plan_has_its_way() {
+  std::size_t count = 0;
+  for (const Way<float>& way : ways<float>)
+    if (std::size_t(way.plan) != count++) return false;
+  for (const Range& range : plans)
+    if (std::size_t(range.plan) >= count) return false;
+  return true;
+}
+static_assert(every_plan_has_its_way(), "give each Plan its row in ways, in the order of Plan");
+static_assert(plans[std::size(plans) - 1].n == 0 && plans[std::size(plans) - 1].d == any,
+              "the last row of plans must take every size: {0, any, ...}");
+
+template <class Real>
+constexpr bool every_way_has_its_kernel(const Kernels<Real>& kernels) {
   for (const Way<Real>& way : ways<Real>)
-    if (way.plan == plan) return way;
-  return ways<Real>[0];
+    if (!(kernels.*way.kernel) || (way.with_farthest && !(kernels.*way.with_farthest)))
+      return false;
+  return true;
 }
 
 }  // namespace torchtopo
