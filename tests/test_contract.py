@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -32,6 +35,21 @@ def ragged(d: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
     for row, bag in zip(padded, bags, strict=True):
         row[: len(bag)] = bag
     return bags, padded, torch.tensor(SIZES)
+
+
+def test_every_public_loss_is_among_the_samples():
+    tests = Path(__file__).parent
+    samples = [tests / "contract.py", tests / "losses" / "samples.py"]
+    tried = "".join(path.read_text(encoding="utf-8") for path in samples)
+    losses = [
+        name
+        for name, value in vars(torchtopo).items()
+        if inspect.isfunction(value)
+        and value.__module__.startswith("torchtopo._losses.")
+        and "reduction" in inspect.signature(value).parameters
+    ]
+    assert len(losses) >= 5
+    assert [name for name in losses if f"torchtopo.{name}" not in tried] == []
 
 
 @of_metrics

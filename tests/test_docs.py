@@ -1,7 +1,10 @@
-"""Every public function shows an example; pytest runs it (`--doctest-modules`, both packages)."""
+"""Every public function has its line on the API page and an example, which pytest runs."""
 
 from __future__ import annotations
 
+import inspect
+import re
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,6 +16,17 @@ PUBLIC = [
     for name, value in vars(torchtopo).items()
     if not name.startswith("_") and not isinstance(value, ModuleType)
 ]
+
+
+API = Path(__file__).resolve().parents[1] / "docs" / "api.md"
+
+
+@pytest.mark.skipif(not API.exists(), reason="tests apart from the sources")
+def test_the_api_page_lists_every_public_function_and_module():
+    listed = set(re.findall(r"^::: (\S+)$", API.read_text(encoding="utf-8"), re.M))
+    functions = {f"torchtopo.{n}" for n in PUBLIC if inspect.isfunction(getattr(torchtopo, n))}
+    modules = {f"torchtopo.nn.{name}" for name in torchtopo.nn.__all__}
+    assert functions | modules <= listed
 
 
 @pytest.mark.parametrize("name", PUBLIC)
