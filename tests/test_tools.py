@@ -34,3 +34,20 @@ def test_calls_are_compared_with_another_checkout(tmp_path: Path):
     done = run("compare_calls.py", str(tmp_path))
     assert done.returncode == 1
     assert f"{tmp_path} has no torchtopo built in place" in done.stderr
+
+
+def test_seconds_of_an_epoch_are_tabled_by_arm(tmp_path: Path):
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    (folder / "results.csv").write_text(
+        "pooling,fold,run,topology,epoch_seconds\n"
+        "max,0,0,off,2.0\nmax,0,0,signature,3.0\nmax,1,0,off,4.0\nmax,1,0,signature,5.0\n"
+    )
+    page = tmp_path / "page.md"
+    page.write_text("<!-- speed: a -->\nold\n<!-- /table -->\n<!-- run: b -->\n<!-- /table -->\n")
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    assert "| max | 3.00 s | 4.00 s | 1.38× |" in page.read_text()
+    assert "old" not in page.read_text()
+    assert "<!-- run: b -->\n<!-- /table -->" in page.read_text()
+    assert "runs/b is not there yet" in done.stderr
