@@ -139,20 +139,19 @@ class Boruvka {
   }
 
   // The best edge of a component is read and replaced by all threads, under one of the locks.
+  std::unique_lock<SpinLock> held(int component) const {
+    if (team_.alone()) return {};
+    return std::unique_lock<SpinLock>(locks_[std::size_t(component) % number_of_locks]);
+  }
   Found best_of(int component) const {
-    if (team_.alone()) return best_[component];
-    const std::lock_guard<SpinLock> hold(locks_[std::size_t(component) % number_of_locks]);
+    const auto lock = held(component);
     return best_[component];
   }
   bool improve(int component, const Found& found) {
-    const auto replace = [&] {
-      const bool better = found.edge < best_[component].edge;
-      if (better) best_[component] = found;
-      return better;
-    };
-    if (team_.alone()) return replace();
-    const std::lock_guard<SpinLock> hold(locks_[std::size_t(component) % number_of_locks]);
-    return replace();
+    const auto lock = held(component);
+    const bool better = found.edge < best_[component].edge;
+    if (better) best_[component] = found;
+    return better;
   }
 
   static int slot(Index leaf, int c) { return int(leaf) * leaf_size + c; }
