@@ -11,34 +11,28 @@
 namespace torchtopo::cuda {
 
 // A thread holds `vertices` points of at most `dim` coordinates; a block has at most `threads`.
+template <int of_a_thread, int of_a_block>
+struct Held {
+  static constexpr int vertices = of_a_thread, threads = of_a_block, points = vertices * threads;
+};
 template <class Real, int dim>
 struct Registers;
 template <>
-struct Registers<float, 8> {
-  static constexpr int vertices = 2, threads = 1024;
-};
+struct Registers<float, 8> : Held<2, 1024> {};
 template <>
-struct Registers<float, 32> {
-  static constexpr int vertices = 1, threads = 1024;
-};
+struct Registers<float, 32> : Held<1, 1024> {};
 template <>
-struct Registers<float, 64> {
-  static constexpr int vertices = 1, threads = 512;
-};
+struct Registers<float, 64> : Held<1, 512> {};
 template <>
-struct Registers<double, 8> {
-  static constexpr int vertices = 2, threads = 1024;
-};
+struct Registers<double, 8> : Held<2, 1024> {};
 template <>
-struct Registers<double, 32> {
-  static constexpr int vertices = 1, threads = 512;
-};
+struct Registers<double, 32> : Held<1, 512> {};
 
 // Points of dimension d that one block holds, 0 if none.
 inline int one_block_limit(bool wide, std::int64_t d) {
-  if (d <= 8) return 2048;
-  if (d <= 32) return wide ? 512 : 1024;
-  return d <= 64 && !wide ? 512 : 0;
+  if (d <= 8) return wide ? Registers<double, 8>::points : Registers<float, 8>::points;
+  if (d <= 32) return wide ? Registers<double, 32>::points : Registers<float, 32>::points;
+  return d <= 64 && !wide ? Registers<float, 64>::points : 0;
 }
 constexpr int matrix_block_limit = 1024;
 

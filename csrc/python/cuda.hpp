@@ -30,6 +30,7 @@ inline cuda::Stream stream_of(const Numbers<2>& where) {
   return at<void>(where[1]);
 }
 
+inline cuda::Shares shares_of(const Numbers<2>& is) { return {at<const void>(is[0]), is[1]}; }
 inline cuda::Reals reals(const Numbers<2>& is) { return {at<const void>(is[0]), int(is[1])}; }
 
 inline void bind_cuda(pybind11::module_& module) {
@@ -104,16 +105,16 @@ inline void bind_cuda(pybind11::module_& module) {
       "cuda_squares",
       [](const Where& where, const Numbers<2>& a, const Numbers<2>& b, Size bags, Size m,
          const Numbers<2>& shares, Size sums) {
-        cuda::squares(reals(a), reals(b), bags, m, {at<const void>(shares[0]), shares[1]},
-                      at<void>(sums), stream_of(where));
+        cuda::squares(reals(a), reals(b), bags, m, shares_of(shares), at<void>(sums),
+                      stream_of(where));
       },
       "where"_a, "a"_a, "b"_a, "bags"_a, "m"_a, "shares"_a, "sums"_a, Unlocked());
   module.def(
       "cuda_squares_pulls",
       [](const Where& where, const Numbers<2>& a, const Numbers<2>& b, Size bags, Size m,
          const Numbers<2>& shares, Size grad, Size slopes) {
-        cuda::squares_pulls(reals(a), reals(b), bags, m, {at<const void>(shares[0]), shares[1]},
-                            at<const void>(grad), at<void>(slopes), stream_of(where));
+        cuda::squares_pulls(reals(a), reals(b), bags, m, shares_of(shares), at<const void>(grad),
+                            at<void>(slopes), stream_of(where));
       },
       "where"_a, "a"_a, "b"_a, "bags"_a, "m"_a, "shares"_a, "grad"_a, "slopes"_a, Unlocked());
 }
