@@ -16,6 +16,7 @@ from mil_rbc.options import Options
 from mil_rbc.training.execute import make_fabric
 from mil_rbc.training.loop import Training
 from mil_rbc.training.trial import Trial, deal_runs
+from tests.mil.commands import bags_folder
 
 DATA = Path(os.environ.get("TORCHTOPO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 Make = Callable[..., Training]
@@ -83,3 +84,8 @@ def rendered() -> Cohort:
     from mil_rbc.cohort import load
 
     return load("rendered", seed=0, size="smoke")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, vectors: Cohort) -> Path:
+    return bags_folder(tmp_path_factory.mktemp("data") / "bags", vectors)

@@ -22,8 +22,8 @@ from mil_rbc.model.variants import ARMS, OFF
 from mil_rbc.options import PRESETS, Options, parse
 from mil_rbc.run import main
 from mil_rbc.training.schedule import stopped, weight
+from tests.mil.commands import arguments, bags_folder
 from tests.mil.conftest import Make
-from tests.mil.test_run import arguments, bags_folder
 
 LOSSES = [name for name, arm in ARMS.items() if arm.term is not None]
 

@@ -14,7 +14,7 @@ from mil_rbc.cli import command
 from mil_rbc.data.bags import Cohort
 from mil_rbc.files import load_checkpoint
 from mil_rbc.run import main
-from tests.mil.test_run import arguments, bags_folder
+from tests.mil.commands import arguments, bags_folder
 
 
 @contextmanager

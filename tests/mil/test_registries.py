@@ -23,8 +23,8 @@ from mil_rbc.model.variants import POOLINGS, Pooling
 from mil_rbc.predict import predict
 from mil_rbc.report import figures
 from mil_rbc.run import main
+from tests.mil.commands import arguments, bags_folder
 from tests.mil.conftest import make_vectors
-from tests.mil.test_run import arguments, bags_folder
 
 
 class LastPooling(nn.Module):

@@ -18,7 +18,7 @@ from mil_rbc.options import Options
 from mil_rbc.report.page import answers, departures, verdicts
 from mil_rbc.report.tables import compared
 from mil_rbc.run import main
-from tests.mil.test_run import arguments, bags_folder
+from tests.mil.commands import arguments, bags_folder
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,40 +14,14 @@ import yaml
 from mil_rbc import experiment as module
 from mil_rbc.cli import command, duration
 from mil_rbc.data.bags import Cohort
-from mil_rbc.errors import DataError, RunError
+from mil_rbc.errors import DataError
 from mil_rbc.files import load_checkpoint, read_json
 from mil_rbc.instances import efficientnet
-from mil_rbc.options import Options, parse
+from mil_rbc.options import Options
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import main
 from mil_rbc.run_folder import Record, RunFolder
-
-ROOT = Path(__file__).parents[2]
-
-
-def bags_folder(folder: Path, cohort: Cohort) -> Path:
-    """Write a cohort of vectors as a user's folder of bags."""
-    folder.mkdir(parents=True)
-    rows = []
-    for bag in cohort.bags:
-        assert bag.cell_labels is not None
-        cells = np.array(["odd" if k else "normal" for k in bag.cell_labels])
-        file = folder / f"{bag.bag}.npz"
-        np.savez(file, vectors=bag.instances, images=bag.images, cell_labels=cells)
-        rows.append((bag.bag, bag.patient, cohort.classes[bag.label], f"{bag.bag}.npz"))
-    frame = pd.DataFrame(rows, columns=["bag", "patient", "label", "file"])
-    frame.to_csv(folder / "bags.csv", index=False)
-    return folder
-
-
-def arguments(data: Path, out: Path, *more: str) -> list[str]:
-    given = f"--cohort bags --data {data} --out {out} --runs 1 --epochs 2 --latent 16"
-    return [*given.split(), "--device", "cpu", "--threads", "1", *more]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, vectors: Cohort) -> Path:
-    return bags_folder(tmp_path_factory.mktemp("data") / "bags", vectors)
+from tests.mil.commands import arguments, bags_folder
 
 
 @pytest.fixture(scope="module")
@@ -353,199 +322,12 @@ def test_side_by_side_equals_one_after_another(tmp_path: Path, out: Path, data: 
         assert all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-def test_a_run_outlives_the_shell_that_started_it(tmp_path: Path, data: Path) -> None:
-    """The shell exits in the middle of the first trial."""
-    run, log = tmp_path / "run", tmp_path / "log"
-    more = ["--pooling", "average", "--topology", "on", "--checkpoint_every", "1", "--epochs", "15"]
-    given = shlex.join([sys.executable, "-m", "mil_rbc.run", *arguments(data, run, *more)])
-    started = f"while ! ls {run}/trials/*/resume.pt; do kill -0 $! || exit; sleep 0.01; done"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(["sh", "-c", f"{given} > {log} 2>&1 & {started}"], env=environment, cwd=ROOT,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not (run / "report.html").exists():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-
-
-def descendants(pid: int) -> set[int]:
-    """Processes below one, and below those."""
-    done = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    parent = {int(a): int(b) for a, b in (line.split() for line in done.stdout.splitlines())}
-    found = {pid}
-    while more := {p for p, above in parent.items() if above in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_ended_leaves_no_worker_and_no_litter(
-    tmp_path: Path, data: Path, sent: signal.Signals
-) -> None:
-    """Two jobs in the middle of long trials; meanwhile a second run is kept out of the folder."""
-    out, log = tmp_path / "out", tmp_path / "log"
-    more = ["--jobs", "2", "--epochs", "100000", "--checkpoint_every", "1", "--pooling", "average"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    given = [sys.executable, "-m", "mil_rbc.run", *arguments(data, out, *more)]
-    with open(log, "w") as file:
-        process = subprocess.Popen(given, env=environment, stderr=file, stdout=file, cwd=ROOT)
-    deadline = time.monotonic() + 180
-    while len([*out.glob("trials/*/resume.pt")]) < 2:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    workers = descendants(process.pid)
-    assert len(workers) >= 2
-    with pytest.raises(RunError, match="another run is writing to"):
-        RunFolder(out).held().__enter__()
-    process.send_signal(sent)
-    process.wait()
-    end = time.monotonic() + 20
-    while any(map(alive, workers)):
-        assert time.monotonic() < end, [p for p in workers if alive(p)]
-        time.sleep(0.05)
-    (out / "trials" / "average-off-fold0-run0" / ".metrics.csv.1.part").write_text("half")
-    with RunFolder(out).held():
-        assert not [*out.rglob("*.part")]
-
-
 def test_a_file_is_no_folder(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_text("")
     assert command(main, arguments(data, tmp_path / "out")) == 2
     assert "out is a file: name a folder" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
-    tmp_path: Path, out: Path, data: Path
-) -> None:
-    """`kill -9` in the middle of the second trial, then the same command again."""
-    more = ["--pooling", "anomaly", "--topology", "on", "--checkpoint_every", "1", "--epochs", "15"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert command(main, arguments(data, whole, *more)) == 0
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    given = [sys.executable, "-m", "mil_rbc.run", *arguments(data, broken, *more)]
-    process = subprocess.Popen(given, env=environment, stderr=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, cwd=ROOT)  # fmt: skip
-    deadline = time.monotonic() + 120
-    middle = broken / "trials" / "anomaly-signature-fold1-run0" / "resume.pt"
-    while not middle.exists():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    finished = {p: p.stat().st_mtime_ns for p in broken.glob("trials/*/result.json")}
-    assert len(finished) == 1
-    run = subprocess.run(given, env=environment, capture_output=True, text=True, cwd=ROOT,
-                         check=True)  # fmt: skip
-    assert "1 of 3 trials were finished before" in run.stderr
-    assert all(p.stat().st_mtime_ns == t for p, t in finished.items())
-    for path in sorted(whole.glob("trials/*/checkpoint.pt")):
-        a = load_checkpoint(path)["model"]
-        b = load_checkpoint(broken / path.relative_to(whole))["model"]
-        assert all(torch.equal(v, b[k]) for k, v in a.items()), path
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (["--preset", "nonsense"], "there is no preset 'nonsense'"),
-        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
-        (["--folds", "0"], "--folds must be at least 1"),
-        (["--seed", "-1"], "--seed must not be negative"),
-        (["--threads", "-2"], "--threads must not be negative"),
-        (["--lr", "0"], "--lr must be positive"),
-        (["--lam", "-1"], "--lam must not be negative"),
-        (["--pooling", "max", "max"], "must name each variant once"),
-        (["--lam-rato", "1"], "there is no option --lam_rato; did you mean --lam_ratio?"),
-        (["--epochs", "many"], "--epochs cannot be many: give a value of type int"),
-        (["--pooling", "median"], "--pooling cannot be median: give one of 'average', 'anomaly'"),
-        (["--cohort", "nonsense"], "unknown cohort 'nonsense'"),
-        (["--cohort", "bags", "--data", "nowhere"], "nowhere"),
-        (["--cohort_options", "{nonsense: 1}"], "no option 'nonsense'"),
-    ],
-)
-def test_bad_options_are_one_sentence(
-    given: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command(main, ["--out", str(tmp_path / "o"), *given]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert "Traceback" not in error
-
-
-@pytest.mark.parametrize("given", [["--pooling", "median"], ["--epochs", "many"], ["--nonsense"]])
-def test_unknown_values_name_the_option(
-    given: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command(main, given) == 2
-    said = capsys.readouterr().err
-    assert given[0] in said
-    assert said.count("\n") == 1
-
-
-def test_a_config_with_an_unknown_option_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("epoch: 3\n")
-    with pytest.raises(RunError, match=r"c\.yaml has an unknown option 'epoch'"):
-        parse("x", "", ["--config", str(tmp_path / "c.yaml")])
-
-
-@pytest.mark.parametrize(
-    "line", ["class_weights: balancd", "anomaly: robst", "protocol: nestd", "epochs: abc",
-             "epochs: 2.5", "pooling: median", "topology: [perhaps]"],
-)  # fmt: skip
-def test_a_config_with_a_wrong_value_names_it(tmp_path: Path, line: str) -> None:
-    (tmp_path / "c.yaml").write_text(line + "\n")
-    name, value = line.split(": ")
-    with pytest.raises(RunError, match=rf"c\.yaml: {name} cannot be .*{value.strip('[]')}"):
-        parse("x", "", ["--config", str(tmp_path / "c.yaml")])
-
-
-def test_one_value_serves_for_a_list_of_one(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("pooling: max\ntopology: on\n")
-    options, _ = parse("x", "", ["--config", str(tmp_path / "c.yaml")])
-    assert (options.pooling, options.topology) == (["max"], ["signature"])
-
-
-def test_command_line_before_config_before_preset(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("epochs: 3\ntopology: [off]\nseed: 7\n")
-    options, _ = parse("x", "", ["--config", str(tmp_path / "c.yaml"), "--preset", "smoke",
-                                 "--seed", "8"])  # fmt: skip
-    assert (options.seed, options.epochs, options.topology) == (8, 3, ["off"])
-    assert options.size == "smoke"
-
-
-def test_presets() -> None:
-    paper, _ = parse("x", "", ["--preset", "paper"])
-    assert (paper.folds, paper.runs, paper.size, paper.lam, paper.lr) == (3, 3, "paper", 5e-3, 5e-4)
-    assert (paper.input_size, paper.anomaly, paper.latent) == (64, "paper", 500)
-    default, _ = parse("x", "", [])
-    assert len(default.pooling) * len(default.topology) * default.folds * default.runs == 72
-    # Chosen on validation folds, see docs/results.md
-    assert (default.lr, default.epochs, default.latent, default.hidden) == (2e-4, 15, 128, 128)
-    assert (default.instances, default.convention, default.lam) == ("auto", "mil", 1e-3)
-    crops, _ = parse("x", "", ["--preset", "crops"])
-    assert (crops.instances, crops.lam, crops.latent, crops.epochs) == ("crops", 5e-5, 500, 20)
-    smoke, _ = parse("x", "", ["--preset", "smoke"])
-    assert len(smoke.pooling) * len(smoke.topology) == 8
-
-
-def test_every_option_has_help() -> None:
-    from mil_rbc.options import _attribute_help
-
-    assert set(_attribute_help()) == set(Options.__dataclass_fields__)
 
 
 def test_a_leak_is_an_error(

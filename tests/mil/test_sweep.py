@@ -12,7 +12,7 @@ from mil_rbc.data.bags import Cohort
 from mil_rbc.errors import RunError
 from mil_rbc.options import Options
 from mil_rbc.sweep import _axis, _share_cohort, main
-from tests.mil.test_run import arguments, bags_folder
+from tests.mil.commands import arguments, bags_folder
 
 
 def test_a_sweep_by_validation_never_reads_test_metrics(tmp_path: Path, vectors: Cohort) -> None:
