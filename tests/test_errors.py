@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
 
 import torchtopo
+from tests.inputs import CLOUD, NAN_CLOUD, NESTED, PACKED, PAIRS, ints
 from torchtopo._operators import registry
-
-CLOUD = torch.rand(2, 5, 3)
-PACKED = torch.rand(9, 3)
-PAIRS = torch.tensor([[[0, 1], [1, 4]]] * 2)
-NAN_CLOUD = torch.rand(2, 3, 5, 3)
-NAN_CLOUD[1, 2, 4, 0] = torch.nan
-
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    NESTED = torch.nested.nested_tensor([CLOUD[0], CLOUD[1, :3]])
-
-
-def ints(*values: int) -> torch.Tensor:
-    return torch.tensor(values)
-
 
 CASES = {
     # shapes

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 
 import torchtopo
-
-CLOUD = torch.rand(2, 5, 3)
-PACKED = torch.rand(9, 3)
-PAIRS = torch.tensor([[[0, 1], [1, 4]]] * 2)
-NAN_CLOUD = torch.rand(2, 3, 5, 3)
-NAN_CLOUD[1, 2, 4, 0] = torch.nan
-
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    JAGGED = torch.nested.nested_tensor([CLOUD[0], CLOUD[1, :3]], layout=torch.jagged)
-
-
-def ints(*values: int) -> torch.Tensor:
-    return torch.tensor(values)
-
+from tests.inputs import CLOUD, JAGGED, NAN_CLOUD, PACKED, PAIRS, ints
 
 CASES = {
     # shapes
