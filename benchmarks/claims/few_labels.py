@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 import torchtopo
 
-from .models import ConvNet, draws, images, in_parts, linear_probe, shifted, start
+from .models import ConvNet, draws, images, in_parts, linear_probe, scored, shifted, start
 from .protocol import Arm, Comparison, Outcome, Part, Plan, Settings
 
-CLASSES, EACH, STEPS, DECAY, SCORED = 8, 16, 150, 1e-3, 2000
+CLASSES, EACH, STEPS, DECAY = 8, 16, 150, 1e-3
 
 PLAN = Plan(
     name="few_labels",
@@ -68,12 +68,6 @@ def labelled(count: int, seed: int, part: Part) -> tuple[Tensor, Tensor]:
     order = torch.randperm(len(x), generator=draws(seed, part))
     rows = torch.cat([order[y[order] == digit][: count // 10] for digit in range(10)])
     return x[rows], y[rows]
-
-
-def scored(part: Part) -> tuple[Tensor, Tensor]:
-    """Images that no arm is trained on."""
-    x, y = images(part)
-    return x[:SCORED], y[:SCORED]
 
 
 def batch_of(y: Tensor, generator: torch.Generator) -> Tensor:

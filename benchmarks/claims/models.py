@@ -12,6 +12,7 @@ from benchmarks import data
 from .protocol import Part
 
 POOL = 50_000  # training images that may be drawn; the other 10 000 are the development data
+SCORED = 2000
 
 
 @functools.cache
@@ -26,6 +27,12 @@ def images(part: Part | str) -> tuple[Tensor, Tensor]:
         return found
     x, y = found
     return (x[:POOL], y[:POOL]) if part == "pool" else (x[POOL:], y[POOL:])
+
+
+def scored(part: Part) -> tuple[Tensor, Tensor]:
+    """The images that a classifier is scored on; no arm is trained on them."""
+    x, y = images(part)
+    return x[:SCORED], y[:SCORED]
 
 
 def draws(seed: int, part: Part) -> torch.Generator:

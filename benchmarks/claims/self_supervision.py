@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 import torchtopo
 
-from .models import ConvNet, draws, images, in_parts, linear_probe, shifted, start
+from .models import ConvNet, draws, images, in_parts, linear_probe, scored, shifted, start
 from .protocol import Arm, Comparison, Outcome, Part, Plan, Settings
 
-STEPS, BATCH, WIDTH, SCORED = 200, 64, 64, 2000
+STEPS, BATCH, WIDTH = 200, 64, 64
 
 INVARIANCE: tuple[Settings, ...] = ({"invariance": 1.0}, {"invariance": 5.0}, {"invariance": 25.0})
 
@@ -110,7 +110,7 @@ def trial(
         _features[key] = features(arm, settings, seed, part, quick)
     train, labels, unseen = _features[key]
     count = int(condition.removesuffix(" labels"))
-    truth = images(part)[1][:SCORED]
+    truth = scored(part)[1]
     return {"accuracy": linear_probe((train[:count], labels[:count]), (unseen, truth), 1e-2)}
 
 
@@ -125,7 +125,7 @@ def features(
     generator = draws(seed, part)
     rows = torch.randperm(len(pool), generator=generator)[:10_000]
     x, known = pool[rows], labels[rows[:1000]]
-    unseen = images(part)[0][:SCORED]
+    unseen = scored(part)[0]
     if arm == "pixels":
         return x[:1000], known, unseen
     start(seed, part)
