@@ -148,6 +148,11 @@ QUESTIONS = {
         "benchmarks/vs_ripser.py",
         "ripser",
     ),
+    "Which program shows two moons?": (
+        "a script an idea",
+        "examples/two_moons.py",
+        "single_linkage",
+    ),
     "What must hold of every new function?": (
         "under every promise",
         "tests/contract.py",
