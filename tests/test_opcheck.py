@@ -24,6 +24,9 @@ SAMPLES = [
     (ops.trees, (packed, "euclidean", None, cu_seqlens)),
     # Under vmap packed batches have leading dimensions.
     (ops.trees, (packed.expand(3, 9, 2), "euclidean", None, cu_seqlens.expand(3, 3))),
+    (ops.pairs, (leaf, "manhattan", lengths, None)),
+    (ops.pairs, (distances, "precomputed", None, None)),
+    (ops.pairs, (packed.expand(3, 9, 2), "euclidean", None, cu_seqlens.expand(3, 3))),
     (ops.elder_rule, (pairs, 7)),
     (ops.pair_lengths, (leaf, pairs, "euclidean")),
     (ops.pair_lengths, (points.double(), pairs, "chebyshev")),

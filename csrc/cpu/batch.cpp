@@ -49,7 +49,8 @@ void name_pair(const Bags& bags, std::int64_t b, Endpoints ends, std::int64_t* p
   pair[1] = none ? -1 : bags.first_name(b) + larger(ends);
 }
 
-// Writes the tree of bag b to its rows of pairs and weights, and its farthest pair where asked for.
+// Writes the tree of bag b to its rows of pairs and, where asked for, of weights, and its farthest
+// pair where asked for.
 template <class Real>
 void write_tree(const Space<Real>& space, const Bags& bags, std::int64_t b, Scratch& scratch,
                 Team team, std::int64_t* pairs, Real* weights, std::int64_t* farthest = nullptr) {
@@ -63,11 +64,11 @@ void write_tree(const Space<Real>& space, const Bags& bags, std::int64_t b, Scra
   const int count = std::max(bag.n - 1, 0);
   for (int k = 0; k < count; ++k) {
     name_pair(bags, b, tree[k].ends, pairs + 2 * k);
-    weights[k] = weight_of<Real>(tree[k].weight);
+    if (weights) weights[k] = weight_of<Real>(tree[k].weight);
   }
   const std::int64_t padding = bags.edge_rows(b) - count;
   std::fill_n(pairs + 2 * count, 2 * padding, -1);
-  std::fill_n(weights + count, padding, Real(0));
+  if (weights) std::fill_n(weights + count, padding, Real(0));
 }
 
 // Whether (i, j) names two points of bag b; the padding (-1, -1) does not, and nothing else is let
@@ -130,7 +131,8 @@ void trees(const Space<Real>& space, const Bags& bags, std::int64_t* edges, Real
   const int workers = threads_for(work_of(space, bags), threads);
   for_each_bag(bags.count, workers, [&](Scratch& scratch, Team team, std::int64_t b) {
     const std::int64_t first = bags.first_edge(b);
-    write_tree(space, bags, b, scratch, team, edges + 2 * first, weights + first);
+    write_tree(space, bags, b, scratch, team, edges + 2 * first,
+               weights ? weights + first : nullptr);
   });
 }
 

@@ -7,6 +7,7 @@
 
 namespace torchtopo {
 
+// Weights may be null.
 template <class Real>
 void trees(const Space<Real>&, const Bags&, std::int64_t* edges, Real* weights, int threads);
 // The farthest pair of each bag, (-1, -1) where there is none.

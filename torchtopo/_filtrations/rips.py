@@ -97,7 +97,7 @@ def vietoris_rips_pairs(
     """
     if validate:
         _checks.check_values(points, metric, lengths, cu_seqlens)
-    return tree(points, metric, lengths, cu_seqlens)[0]
+    return pairs_of(points, metric, lengths, cu_seqlens)
 
 
 def vietoris_rips_generators(
@@ -127,7 +127,7 @@ def vietoris_rips_generators(
     """
     if validate:
         _checks.check_values(points, metric, lengths, cu_seqlens)
-    pairs, _ = tree(points, metric, lengths, cu_seqlens)
+    pairs = pairs_of(points, metric, lengths, cu_seqlens)
     dying = registry.elder_rule(pairs, points.shape[-2])
     return torch.cat((dying.unsqueeze(-1), pairs), -1)
 
@@ -210,5 +210,14 @@ def tree(
     _checks.check_space(points, metric, name)
     if lengths is not None or cu_seqlens is not None:
         _checks.check_ragged(lengths, cu_seqlens)
-    pairs, weights = registry.trees(points, metric, lengths, cu_seqlens)
-    return pairs, weights
+    return registry.trees(points, metric, lengths, cu_seqlens)  # type: ignore[no-any-return]
+
+
+def pairs_of(
+    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+) -> Tensor:
+    """The pairs alone, for who asks for no lengths."""
+    _checks.check_space(points, metric)
+    if lengths is not None or cu_seqlens is not None:
+        _checks.check_ragged(lengths, cu_seqlens)
+    return registry.pairs(points, metric, lengths, cu_seqlens)  # type: ignore[no-any-return]

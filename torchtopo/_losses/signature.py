@@ -112,7 +112,8 @@ def signature_loss(
     check_reduction(reduction)
     _checks.check_space(x, metric_x, "x", "metric_x")
     _checks.check_space(z, metric_z, "z", "metric_z")
-    _checks.check_ragged(lengths, cu_seqlens)
+    if lengths is not None or cu_seqlens is not None:
+        _checks.check_ragged(lengths, cu_seqlens)
     if pairs_x is not None:
         _checks.check_tensor(pairs_x, "pairs_x")
     _check_scales(convention, form, z_scale, x_scale, x, z, validate)
@@ -146,7 +147,8 @@ def signature_loss(
             b = b / per_bag.spread(z_scale, "z_scale")
         apart = a - b
         loss = per_bag.norm(apart) / 2 if share is None else per_bag.sum(apart.square()) / share
-    return reduce(loss, reduction).to(torch.promote_types(result_dtype(x), result_dtype(z)))
+    loss, dtype = reduce(loss, reduction), torch.promote_types(result_dtype(x), result_dtype(z))
+    return loss if loss.dtype is dtype else loss.to(dtype)
 
 
 class SignatureLoss(nn.Module):

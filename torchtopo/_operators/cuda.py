@@ -70,6 +70,10 @@ def trees(
     return edges if cu_seqlens is None else renamed(edges, points.shape[-2], -1), weights
 
 
+def pairs(points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None) -> Tensor:
+    return trees(points, metric, lengths, cu_seqlens)[0]
+
+
 def farthest_pairs(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> Tensor:

@@ -21,6 +21,10 @@ def trees(
     )
 
 
+def pairs(points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None) -> Tensor:
+    return trees(points, metric, lengths, cu_seqlens)[0]
+
+
 def farthest_pairs(
     points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> Tensor:

@@ -79,6 +79,12 @@ OPERATORS = (
         cuda=cuda.trees,
     ),
     Operator(
+        "pairs(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens) -> Tensor",
+        fake.pairs,
+        cpu.pairs,
+        cuda=cuda.pairs,
+    ),
+    Operator(
         "farthest_pairs(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens) -> Tensor",
         fake.farthest_pairs,
         cpu.farthest_pairs,
@@ -151,6 +157,7 @@ _library = torch.library.Library("torchtopo", "DEF")
 _defined = {operator.name: operator.define(_library) for operator in OPERATORS}
 
 trees = _defined["trees"]
+pairs = _defined["pairs"]
 farthest_pairs = _defined["farthest_pairs"]
 elder_rule = _defined["elder_rule"]
 pair_lengths = _defined["pair_lengths"]
