@@ -34,7 +34,7 @@ def test_examples_run(path: Path) -> None:
     if "mil_rbc" in text:
         for package in ("lightning", "pandas", "skimage"):
             pytest.importorskip(package, reason="the example needs the extra mil")
-    for package in ("lightning", "torch_geometric", "sklearn"):
+    for package in ("lightning", "torch_geometric", "sklearn", "dask"):
         if f"import {package}" in text or f"from {package}" in text:
             pytest.importorskip(package)
     test = doctest.DocTestParser().get_doctest(text, {}, path.name, str(path), 0)

@@ -65,7 +65,7 @@ def _backend(options: Options) -> Iterator[None]:
     try:
         from dask import distributed
     except ImportError as error:
-        raise RunError("--backend dask needs Dask: pip install 'torchtopo[dask]'") from error
+        raise RunError("--backend dask needs Dask: pip install 'torchtopo[mil,dask]'") from error
     local = {"n_workers": options.jobs, "threads_per_worker": 1, "dashboard_address": None}
     make: Any = distributed.Client
     client = make(options.scheduler) if options.scheduler else make(**local)
