@@ -1,4 +1,5 @@
-// Boruvka's search in distance matrices, of which only the half above the diagonal is read.
+// Boruvka in distance matrices that a block holds the forest of, of which only the half above the
+// diagonal is read.
 //
 // A warp has 32 vertices and a part of the others. An edge to a smaller vertex lies in the column
 // of the 32, where a lane reads for itself; an edge to a larger one in their rows, which the lanes
@@ -62,28 +63,6 @@ __device__ Choice<Key<In>, int> nearest_in_matrix(const In* matrix, std::int64_t
   return best;
 }
 
-template <class In>
-__global__ void __launch_bounds__(256)
-    nearest_in_matrices(Bags bags, Forest<In> forest, Space<In> matrices) {
-  const std::int64_t groups = ceil_div(bags.n, warp_size);
-  const std::int64_t worker = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
-  const std::int64_t b = worker / (groups * forest.splits);
-  if (b >= bags.count || forest.done[b]) return;
-  const int part = int(worker / groups % forest.splits), group = int(worker % groups);
-  const int first = int(b * bags.n), size = forest.size[b];
-  const int begin = int(std::int64_t(size) * part / forest.splits);
-  const int end = int(std::int64_t(size) * (part + 1) / forest.splits);
-  // Components go by rows of the batch; only whether two are the same matters to the search.
-  const Choice<Key<In>, int> best =
-      nearest_in_matrix(matrices.values + b * bags.n * bags.n, bags.n, size,
-                        forest.component + first, group, begin, end);
-  const int mine = group * warp_size + threadIdx.x % warp_size;
-  if (mine >= size) return;
-  const std::int64_t at = std::int64_t(part) * forest.rows + first + mine;
-  forest.nearest_key[at] = best.key;
-  forest.nearest[at] = best.key == absent<In> ? nobody : first + best.code;
-}
-
 // A whole bag by one block, its forest in shared memory: one launch for the batch.
 template <class In>
 __global__ void __launch_bounds__(1024)
@@ -96,10 +75,7 @@ __global__ void __launch_bounds__(1024)
   Arena arena(tree.scratch);
   int* count = arena.take<int>(1);
   forest.take(arena);
-  for (int v = threadIdx.x; v < n; v += blockDim.x) {
-    forest.component[v] = v;
-    forest.taken[v] = no_edge;
-  }
+  for (int v = threadIdx.x; v < n; v += blockDim.x) stand_alone(forest, v);
   tree.clear(n);
   if (threadIdx.x == 0) *count = 0;
   __syncthreads();
@@ -119,6 +95,7 @@ __global__ void __launch_bounds__(1024)
       }
     }
     __syncthreads();
+    join_parts(forest, 0, n);
     done = merge(forest, 0, n);
   }
   for (int v = threadIdx.x; v < n; v += blockDim.x) {
@@ -150,17 +127,7 @@ void boruvka_in_block(const Space<In>& space, const Bags& bags, std::int64_t* ed
          bags, space, int(places), forest, edges, weights);
 }
 
-template <class Real>
-void nearest_of_matrix(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
-                       Stream stream) {
-  const std::int64_t workers = bags.count * ceil_div(bags.n, warp_size) * forest.splits;
-  launch(nearest_in_matrices<Real>, ceil_div(workers * warp_size, 256), 256, 0, stream, bags,
-         forest, compared);
-}
-
 template void boruvka_in_block(const Space<float>&, const Bags&, std::int64_t*, float*, Stream);
 template void boruvka_in_block(const Space<double>&, const Bags&, std::int64_t*, double*, Stream);
-template void nearest_of_matrix(const Space<float>&, const Bags&, const Forest<float>&, Stream);
-template void nearest_of_matrix(const Space<double>&, const Bags&, const Forest<double>&, Stream);
 
 }  // namespace torchtopo::cuda

@@ -38,6 +38,7 @@ struct Forest {
   unsigned char* infinite;  // whether the key of a taken edge was infinite
   // Of a whole batch only:
   int* owner;       // the bag of a row, or nobody
+  int* first;       // of a bag: its first row
   int* size;        // of a bag: its rows; 0 where cu_seqlens makes no sense
   int* done;        // of a bag: whether it is a single component
   int* distrusted;  // of a bag: whether its keys cannot be trusted
@@ -58,17 +59,18 @@ struct Forest {
 
 __device__ inline Long edge_code(int u, int v) { return Ends<Long>::code(Long(u), Long(v)) | 1; }
 
-// One round's merging, by a block, of the bag with rows first to first + size. Whether it is now a
-// single component, the same for all threads.
 template <class Real>
-__device__ bool merge(const Forest<Real>& f, int first, int size) {
-  const int begin = first + threadIdx.x, end = first + size, step = blockDim.x;
-  for (int v = begin; v < end; v += step) {
-    f.least[v] = absent<Real>;
-    f.ends[v] = no_edge;
-  }
-  __syncthreads();
-  for (int v = begin; v < end; v += step) {
+__device__ void stand_alone(const Forest<Real>& f, int v) {
+  f.component[v] = v;
+  f.least[v] = absent<Real>;
+  f.ends[v] = no_edge;
+  f.taken[v] = no_edge;
+}
+
+// From the parts of a search, by a block: each vertex's nearest, and each component's least key.
+template <class Real>
+__device__ void join_parts(const Forest<Real>& f, int first, int size) {
+  for (int v = first + threadIdx.x; v < first + size; v += blockDim.x) {
     Choice<Key<Real>, int> best = Choice<Key<Real>, int>::none();
     for (int s = 0; s < f.splits; ++s) {
       const std::int64_t at = std::int64_t(s) * f.rows + v;
@@ -80,6 +82,13 @@ __device__ bool merge(const Forest<Real>& f, int first, int size) {
     if (best.key != absent<Real>) atomic_min(&f.least[f.component[v]], best.key);
   }
   __syncthreads();
+}
+
+// One round's merging, by a block, of the bag with rows first to first + size, once each
+// component's least key is known. Whether it is now a single component, the same for all threads.
+template <class Real>
+__device__ bool merge(const Forest<Real>& f, int first, int size) {
+  const int begin = first + threadIdx.x, end = first + size, step = blockDim.x;
   for (int v = begin; v < end; v += step) {
     const int root = f.component[v];
     if (f.nearest[v] != nobody && f.nearest_key[v] == f.least[root])
@@ -115,6 +124,8 @@ __device__ bool merge(const Forest<Real>& f, int first, int size) {
   __syncthreads();
   for (int v = begin; v < end; v += step) {
     f.component[v] = parent[f.component[v]];
+    f.least[v] = absent<Real>;  // for the next round
+    f.ends[v] = no_edge;
     apart |= f.component[v] != elder;
   }
   return !__syncthreads_or(apart);

@@ -35,19 +35,26 @@ inline int one_block_limit(bool wide, std::int64_t d) {
   return d <= 64 && !wide ? Registers<float, 64>::points : 0;
 }
 constexpr int matrix_block_limit = 1024;
+constexpr int rounds_block_limit = 1024;  // points of a bag whose rounds one block does
 
-// A model in microseconds that assumes a large GPU: 0.3 for a step of Prim, 2.5 for a launch, three
-// launches and 14e6 arithmetic operations a microsecond for a round of Boruvka, five rounds that
-// work. Not yet compared with measurements (benchmarks/gpu.md).
+// Whether one launch is to be taken, by a model in microseconds of a large GPU from counted
+// instructions, which nobody has compared with measurements yet (benchmarks/gpu.md): the other way
+// must promise more than the model's error.
 inline bool one_block_is_faster(const AnySpace& space, const Bags& bags) {
-  const double n = double(bags.n), count = double(bags.count), rounds = std::log2(n + 1);
-  const double waves = std::ceil(count / 128);
-  if (space.metric == Metric::precomputed) {  // read by one multiprocessor, or by all
-    const double one_block = 5 * n * n * 3.6e-5 * waves;
-    return one_block <= 7.5 * rounds + 5 * count * n * n * 1.6e-6;
-  }
-  const double operations = count * n * n * (2 * double(space.d) + 10);
-  return 0.3 * n * waves <= 7.5 * rounds + 5 * operations / 14e6;
+  const double n = double(bags.n), d = double(space.d), half = n * n / 2;
+  const double waves = std::ceil(double(bags.count) / 132);  // of a block a bag
+  const bool given = space.metric == Metric::precomputed;
+  const double order = 0.06 * n;  // measuring and sorting the edges
+  const double search = given ? 25 + 2e-3 * half : (0.3 + 0.004 * d) * n;
+  const double one_block = 2.5 + waves * (search + order);
+
+  const double instructions = given ? 45 : 2.9 * d + 36;  // of an edge in the scan
+  const double scan = double(bags.count) * half * instructions / 20e6;
+  const double again = given ? 0 : 5e-6 * half * d;
+  const double rounds =
+      bags.n <= rounds_block_limit ? 5 + waves * (40 + 0.08 * n + again) : 7.5 * std::log2(n) + 100;
+  const double many_blocks = 7.5 + scan + rounds + waves * order;
+  return one_block <= 2 * many_blocks;
 }
 
 inline Plan plan_of(const AnySpace& space, const Bags& bags, Plan asked) {

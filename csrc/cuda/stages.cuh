@@ -3,7 +3,7 @@
 #pragma once
 
 #include "batch.hpp"
-#include "forest.cuh"
+#include "segments.cuh"
 #include "sort.cuh"
 
 namespace torchtopo::cuda {
@@ -24,18 +24,29 @@ template <class In>
 void boruvka_in_block(const Space<In>& space, const Bags& bags, std::int64_t* edges, In* weights,
                       Stream stream);
 
-// boruvka_points.cu, boruvka_matrix.cu: the nearest neighbour of each vertex in another component.
+// scan.cu: fills the segments.
+template <class Real>
+void scan(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
+          const Segments<Real>& segments, Stream stream);
+
+// rounds.cu: from the segments, each vertex's nearest and each component's least key, in the first
+// round (`fresh`) or a later one; or all rounds with their merging, a block per bag.
+template <class Real>
+void look_and_read(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
+                   const Segments<Real>& segments, bool fresh, Stream stream);
+template <class Real>
+void all_rounds(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
+                const Segments<Real>& segments, Stream stream);
+
+// boruvka_points.cu: the nearest neighbour of each vertex in another component, without segments.
 template <class Real>
 void nearest_of_points(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
-                       Stream stream);
-template <class Real>
-void nearest_of_matrix(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
                        Stream stream);
 
 // boruvka.cu: the edges of all trees, in no order.
 template <class Real>
 void boruvka(const Space<Real>& compared, const Bags& bags, const Forest<Real>& forest,
-             Stream stream);
+             const Segments<Real>& segments, Stream stream);
 
 // kruskal_order.cu: from those edges to the rows that are returned.
 template <class In>

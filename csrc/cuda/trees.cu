@@ -5,22 +5,21 @@
 namespace torchtopo::cuda {
 namespace {
 
-// Enough blocks of the search to fill a large GPU, and memory that does not grow with them.
-int splits(Metric metric, const Bags& bags) {
-  const std::int64_t pieces = metric == Metric::precomputed
-                                  ? bags.count * ceil_div(bags.n, warp_size) / 8
-                                  : ceil_div(bags.rows, 64);
-  const std::int64_t wanted = 1024 / (pieces > 0 ? pieces : 1);
+// Enough blocks of a search without segments to fill a large GPU, and memory that does not grow
+// with them.
+int splits(const Bags& bags) {
+  const std::int64_t wanted = 1024 / ceil_div(bags.rows, side);
   return int(wanted < 1 ? 1 : wanted > 16 ? 16 : wanted);
 }
 
 template <class Real>
-Forest<Real> forest_in(Arena& arena, Metric metric, const Bags& bags, int* distrusted) {
+Forest<Real> forest_in(Arena& arena, bool in_parts, const Bags& bags, int* distrusted) {
   Forest<Real> forest = {};
   forest.rows = int(bags.rows);
-  forest.splits = splits(metric, bags);
+  forest.splits = in_parts ? splits(bags) : 1;
   forest.take(arena);
   forest.owner = arena.take<int>(bags.rows);
+  forest.first = arena.take<int>(bags.count);
   forest.size = arena.take<int>(bags.count);
   forest.done = arena.take<int>(bags.count);
   forest.distrusted = distrusted ? distrusted : arena.take<int>(bags.count);
@@ -47,10 +46,11 @@ void find_trees(const Space<In>& space, const Bags& bags, Plan plan, Arena& aren
       return prim_of_points(space, compared, bags, distrusted, edges, weights, stream);
     return boruvka_in_block(space, bags, edges, weights, stream);
   }
-  const Forest<Real> forest = forest_in<Real>(arena, space.metric, bags, distrusted);
+  const Segments<Real> segments = Segments<Real>::in(arena, space.metric, bags);
+  const Forest<Real> forest = forest_in<Real>(arena, !segments.exist(), bags, distrusted);
   const Sorting<In> sorting = Sorting<In>::in(arena, space, bags);
   if (!run) return;
-  boruvka(compared, bags, forest, stream);
+  boruvka(compared, bags, forest, segments, stream);
   kruskal_order(space, bags, forest, sorting, edges, weights, stream);
 }
 

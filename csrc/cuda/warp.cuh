@@ -34,10 +34,23 @@ struct Choice {
   Code code;
 
   __device__ static Choice none() { return {largest<Key>, largest<Code>}; }
-  __device__ bool operator<(const Choice& other) const {
-    return key < other.key || (key == other.key && code < other.code);
+  __device__ bool operator<(const Choice& other) const {  // without a branch
+    return (key < other.key) | ((key == other.key) & (code < other.code));
   }
 };
+
+template <class Key, class Code>
+__device__ inline Choice<Key, Code> least(const Choice<Key, Code>& a, const Choice<Key, Code>& b) {
+  const bool second = b < a;
+  return {second ? b.key : a.key, second ? b.code : a.code};
+}
+
+// That of the lane whose number differs by `lanes`.
+template <class Key, class Code>
+__device__ inline Choice<Key, Code> across_warp(const Choice<Key, Code>& choice, int lanes) {
+  return {__shfl_xor_sync(whole_warp, choice.key, lanes),
+          __shfl_xor_sync(whole_warp, choice.code, lanes)};
+}
 
 // The smallest choice in the warp, given to all its lanes.
 template <class Key, class Code>

@@ -84,6 +84,15 @@ class Kernels:
         return int(self.library.switches())
 
     @contextmanager
+    def segment_bytes(self, most: int) -> Iterator[None]:
+        """How much memory a scan may fill: less of it makes segments wider, then leaves none."""
+        self.library.set_most_segment_bytes(ctypes.c_int64(most))
+        try:
+            yield
+        finally:
+            self.library.set_most_segment_bytes(ctypes.c_int64(512 << 20))
+
+    @contextmanager
     def overwriting(self, data: Array) -> Iterator[None]:
         """Float32 data that somebody else writes to while kernels read it."""
         assert data.dtype == np.float32

@@ -3,6 +3,7 @@
 
 #include "cuda_on_host.hpp"
 #include "batch.hpp"
+#include "segments.cuh"
 
 using namespace torchtopo;
 using namespace torchtopo::cuda;
@@ -35,6 +36,8 @@ void set_schedule(int schedule, unsigned seed) {
 
 std::int64_t launches() { return cuda_on_host::machine.launches; }
 std::int64_t switches() { return cuda_on_host::machine.switches; }
+
+void set_most_segment_bytes(std::int64_t bytes) { most_segment_bytes = bytes; }
 
 // From now on `count` floats at `data` change whenever a block waits; null: no longer.
 void overwrite(float* data, std::int64_t count) {

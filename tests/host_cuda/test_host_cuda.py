@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,47 @@ def test_a_bag_that_is_sorted_by_many_blocks(shuffled: emulator.Kernels) -> None
     matrix = rng.integers(0, 50, (1, 2051, 2051)).astype(np.float32)
     edges, _ = shuffled.trees(matrix, "precomputed")
     np.testing.assert_array_equal(edges[0], kruskal(matrix[0])[0])
+
+
+@pytest.mark.parametrize("width", [64, 128, 256, None])
+def test_segments_of_any_width(kernels: emulator.Kernels, width: int | None) -> None:
+    """Whatever memory a scan may fill, the edges are the same; None: not even the widest fits."""
+    rng = np.random.default_rng(22)
+    sizes = np.array([270, 1, 40, 321])
+    packed = grid(rng, sizes.sum(), 3)
+    packed[:270:2, 0] += 50  # two clusters in mixed order: segments are read again
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    n = len(packed) - len(sizes) + 1
+    most = 0 if width is None else ((n - 1 + width - 1) // width + 1) * len(packed) * 8
+    with kernels.segment_bytes(most):
+        edges, weights = kernels.trees(packed, cu_seqlens=ends, plan="many_blocks")
+    for b, (first, last) in enumerate(itertools.pairwise(ends)):
+        own = slice(first - b, last - b - 1)
+        assert_tree(edges[own] - first, weights[own], packed[first:last])
+
+
+def test_rounds_over_many_blocks(kernels: emulator.Kernels) -> None:
+    """Bags too large for a block to do the rounds of, full of ties and of what is read again."""
+    rng = np.random.default_rng(23)
+    cloud = grid(rng, 1, 1100, 3)
+    cloud[0, ::3, 0] += 40
+    edges, weights = kernels.trees(cloud, "manhattan", plan="many_blocks")
+    assert_tree(edges[0], weights[0], cloud[0], "manhattan")
+    matrix = rng.integers(0, 9, (1, 1100, 1100)).astype(np.float64)
+    edges, _ = kernels.trees(matrix, "precomputed", plan="many_blocks")
+    np.testing.assert_array_equal(edges[0], kruskal(matrix[0])[0])
+
+
+def test_a_small_bag_takes_five_launches(library: emulator.Kernels) -> None:
+    """Two that prepare, a scan, all rounds, and the edges in order."""
+    rng = np.random.default_rng(24)
+    for data, metric in (
+        (grid(rng, 2, 200, 3), "euclidean"),
+        (grid(rng, 2, 70, 70), "precomputed"),
+    ):
+        before = library.launches()
+        library.trees(data, metric, plan="many_blocks")
+        assert library.launches() == before + 5
 
 
 @pytest.mark.parametrize("metric", METRICS)
