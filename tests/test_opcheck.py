@@ -22,6 +22,7 @@ SAMPLES = [
     (ops.trees, (leaf, "cosine", lengths, None)),
     (ops.trees, (points[0].bfloat16(), "manhattan", None, None)),
     (ops.trees, (packed, "euclidean", None, cu_seqlens)),
+    (ops.trees, (packed, "euclidean", None, cu_seqlens, 5)),
     # Under vmap packed batches have leading dimensions.
     (ops.trees, (packed.expand(3, 9, 2), "euclidean", None, cu_seqlens.expand(3, 3))),
     (ops.pairs, (leaf, "manhattan", lengths, None)),
@@ -37,7 +38,7 @@ SAMPLES = [
     ),
     (
         ops.signature_edges,
-        (packed, packed.double(), None, "euclidean", "euclidean", None, cu_seqlens, False, True),
+        (packed, packed.double(), None, "cosine", "manhattan", None, cu_seqlens, False, True, 5),
     ),
     (
         ops.signature_edges,
@@ -56,6 +57,7 @@ SAMPLES = [
     (ops.farthest_pairs, (points, "euclidean", lengths, None)),
     (ops.farthest_pairs, (distances, "precomputed", None, None)),
     (ops.farthest_pairs, (packed, "manhattan", None, cu_seqlens)),
+    (ops.farthest_pairs, (packed, "manhattan", None, cu_seqlens, 5)),
     (ops.farthest_pairs, (packed.expand(3, 9, 2), "manhattan", None, cu_seqlens.expand(3, 3))),
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -115,3 +117,47 @@ def test_pack_follows_the_flash_attention_convention():
         assert torch.equal(bag, found)
     with_long = torchtopo.vietoris_rips_pairs(points, cu_seqlens=cu_seqlens.long())
     assert torch.equal(with_long, torchtopo.vietoris_rips_pairs(points, cu_seqlens=cu_seqlens))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        torchtopo.vietoris_rips_pairs,
+        torchtopo.vietoris_rips_generators,
+        torchtopo.deaths,
+        torchtopo.persistence_diagram,
+        torchtopo.single_linkage,
+        torchtopo.connectivity_loss,
+        partial(torchtopo.connectivity_loss, branches=2),
+        torchtopo.spread_loss,
+        torchtopo.nn.ConnectivityLoss(),
+        torchtopo.nn.SpreadLoss(),
+        lambda z, **ragged: torchtopo.signature_loss(z, z[:, :1], **ragged),
+        lambda z, **ragged: torchtopo.nn.SignatureLoss()(z, z[:, :1], **ragged),
+    ],
+)
+def test_the_longest_bag_may_be_named(call):
+    """It says how large a bag can be, and changes nothing."""
+    points, cu_seqlens = torchtopo.pack(bags_of(4))
+    expected = call(points, cu_seqlens=cu_seqlens)
+    for most in (max(SIZES), 10**6):
+        assert torch.equal(call(points, cu_seqlens=cu_seqlens, max_seqlen=most), expected)
+    too_few = r"max_seqlen is 39, but bag \d+ has 40 points"
+    for validate in (False, True):
+        with pytest.raises(ValueError, match=too_few):
+            call(points, cu_seqlens=cu_seqlens, max_seqlen=max(SIZES) - 1, validate=validate)
+    with pytest.raises(ValueError, match="max_seqlen goes with cu_seqlens"):
+        call(points, max_seqlen=40)
+    with pytest.raises(ValueError, match="max_seqlen must be at least 1"):
+        call(points, cu_seqlens=cu_seqlens, max_seqlen=0)
+    for wrong in (torch.tensor(40), 40.0, True):
+        with pytest.raises(TypeError, match="max_seqlen must be an int"):
+            call(points, cu_seqlens=cu_seqlens, max_seqlen=wrong)
+
+
+def test_the_longest_bag_under_vmap():
+    points, cu_seqlens = torchtopo.pack(bags_of(2))
+    copies = torch.stack((points, points.flip(-1) * 2))
+    deaths = partial(torchtopo.deaths, cu_seqlens=cu_seqlens)
+    found = torch.func.vmap(partial(deaths, max_seqlen=max(SIZES)))(copies)
+    assert torch.equal(found, torch.stack([deaths(copy) for copy in copies]))

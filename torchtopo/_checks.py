@@ -121,6 +121,32 @@ def check_ragged(lengths: Tensor | None, cu_seqlens: Tensor | None) -> None:
         )
 
 
+def check_max_seqlen(max_seqlen: object, cu_seqlens: Tensor | None) -> None:
+    """Check that the most points of a packed bag are an integer, and of a packed batch."""
+    if max_seqlen is None:
+        return
+    if isinstance(max_seqlen, bool) or not isinstance(max_seqlen, int | torch.SymInt):
+        raise TypeError(
+            f"max_seqlen must be an int, the most points of a bag, got {type(max_seqlen).__name__}"
+            + ("; .item() makes one of a tensor" if isinstance(max_seqlen, Tensor) else "")
+        )
+    if cu_seqlens is None:
+        raise ValueError("max_seqlen goes with cu_seqlens (a packed batch); pass both or neither")
+    if max_seqlen < 1:
+        raise ValueError(f"max_seqlen must be at least 1, got {max_seqlen}")
+
+
+def check_no_longer(cu_seqlens: Tensor, max_seqlen: int) -> None:
+    """Raise ValueError if a packed bag has more than `max_seqlen` points; reads the values."""
+    sizes = cu_seqlens.diff().flatten()
+    if bool((sizes > max_seqlen).any()):
+        bag = int(sizes.argmax())
+        raise ValueError(
+            f"max_seqlen is {max_seqlen}, but bag {bag} has {int(sizes[bag])} points; "
+            "pass cu_seqlens.diff().max().item()"
+        )
+
+
 def check_packed(
     points: Tensor,
     cu_seqlens: Tensor,
@@ -326,6 +352,7 @@ def check_values(
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
     name: str = "points",
+    max_seqlen: int | None = None,
 ) -> None:
     """Raise ValueError at the first NaN, naming bag and row, or at lengths out of range.
 
@@ -334,9 +361,12 @@ def check_values(
     """
     check_space(points, metric, name)
     check_ragged(lengths, cu_seqlens)
+    check_max_seqlen(max_seqlen, cu_seqlens)
     check_batch(points, metric, lengths, cu_seqlens, name)
     if cu_seqlens is not None:
         check_cu_seqlens_in_order(cu_seqlens, points.shape[0])
+        if max_seqlen is not None:
+            check_no_longer(cu_seqlens, max_seqlen)
     nan = points.detach().isnan()
     if metric == "precomputed":
         nan = nan.triu(1)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import torchtopo
-from torchtopo import _metric
+from torchtopo import _checks, _metric
 from torchtopo._operators import cuda as _cuda
 
 from . import emulator
@@ -125,6 +125,26 @@ def test_one_launch_for_small_bags(cuda: Any, module: ModuleType) -> None:
             before = module.launches()
             call()
             assert module.launches() == before + 1
+
+
+def test_packed_bags_whose_longest_is_named(
+    cuda: Any, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_checks, "check_no_longer", lambda *_: None)  # as on a device
+    bags = [torch.randn(n, 3) for n in (40, 1, 64, 7, 30, 64, 50, 60)]
+    points, cu_seqlens = torchtopo.pack(bags)
+    found = cuda.trees(points, "euclidean", None, cu_seqlens, 64)
+    for here, there in zip(found, cuda.trees(points, "euclidean", None, cu_seqlens), strict=True):
+        assert torch.equal(here, there)
+    # Too few is no way out of bounds: a larger bag comes back as padding, the others as they are.
+    pairs, weights = cuda.trees(points, "euclidean", None, cu_seqlens, 63)
+    left_out = torch.cat([torch.full((len(bag) - 1,), len(bag) > 63) for bag in bags])
+    assert torch.equal(pairs, found[0].masked_fill(left_out.unsqueeze(-1), -1))
+    assert torch.equal(weights, found[1].masked_fill(left_out, 0))
+    with _cuda.plan("automatic"):
+        before = module.launches()
+        cuda.trees(points, "euclidean", None, cu_seqlens, 64)
+        assert module.launches() == before + 1
 
 
 def test_errors(cuda: Any) -> None:

@@ -63,6 +63,7 @@ def vietoris_rips_pairs(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     validate: bool = False,
 ) -> Tensor:
     """The edges at which components of the Vietoris–Rips filtration merge, in Kruskal order.
@@ -77,6 +78,9 @@ def vietoris_rips_pairs(
         metric: see `pair_distances`.
         lengths: `(*B,)` int32 or int64, points of each padded bag; further rows are never read.
         cu_seqlens: `(B+1,)` int32 or int64, the row at which each packed bag begins, and T.
+        max_seqlen: the most points of a packed bag, where it is known. The CPU has no use for it,
+            but checks it; CUDA, which does not wait for `cu_seqlens`, must else be ready for a
+            bag of T-B+1 points. A larger bag comes back as padding there, unless `validate`.
         validate: raise at the first NaN; waits for a CUDA device.
 
     Returns:
@@ -85,8 +89,8 @@ def vietoris_rips_pairs(
 
     Raises:
         TypeError: points not floating, lengths or cu_seqlens not integer.
-        ValueError: shapes that don't fit, no points, values of lengths or cu_seqlens out of range
-            (values: CPU only, unless `validate`).
+        ValueError: shapes that don't fit, no points, values of lengths, cu_seqlens or max_seqlen
+            out of range (values: CPU only, unless `validate`).
 
     Examples:
         >>> import torch, torchtopo
@@ -96,8 +100,8 @@ def vietoris_rips_pairs(
                 [0, 1]])
     """
     if validate:
-        _checks.check_values(points, metric, lengths, cu_seqlens)
-    return pairs_of(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
+    return pairs_of(points, metric, lengths, cu_seqlens, max_seqlen)
 
 
 def vietoris_rips_generators(
@@ -106,6 +110,7 @@ def vietoris_rips_generators(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     validate: bool = False,
 ) -> Tensor:
     """The vertex that dies with each pair, and the pair: 0-dimensional persistence generators.
@@ -126,8 +131,8 @@ def vietoris_rips_generators(
                 [1, 0, 1]])
     """
     if validate:
-        _checks.check_values(points, metric, lengths, cu_seqlens)
-    pairs = pairs_of(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
+    pairs = pairs_of(points, metric, lengths, cu_seqlens, max_seqlen)
     dying = registry.elder_rule(pairs, points.shape[-2])
     return torch.cat((dying.unsqueeze(-1), pairs), -1)
 
@@ -138,6 +143,7 @@ def deaths(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     validate: bool = False,
 ) -> Tensor:
     """The 0-dimensional death times of each cloud, ascending and differentiable.
@@ -166,8 +172,8 @@ def deaths(
                 [ 1.,  0.]])
     """
     if validate:
-        _checks.check_values(points, metric, lengths, cu_seqlens)
-    pairs, weights = tree(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
+    pairs, weights = tree(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
     return rounded(with_gradient(weights, points, pairs, metric), points)
 
 
@@ -177,6 +183,7 @@ def persistence_diagram(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     validate: bool = False,
 ) -> Tensor:
     """The 0-dimensional persistence diagram: rows (0, death), deaths ascending, differentiable.
@@ -195,7 +202,14 @@ def persistence_diagram(
         tensor([[0., 1.],
                 [0., 3.]])
     """
-    died = deaths(points, metric=metric, lengths=lengths, cu_seqlens=cu_seqlens, validate=validate)
+    died = deaths(
+        points,
+        metric=metric,
+        lengths=lengths,
+        cu_seqlens=cu_seqlens,
+        max_seqlen=max_seqlen,
+        validate=validate,
+    )
     return torch.stack((torch.zeros_like(died), died), -1)
 
 
@@ -205,19 +219,32 @@ def tree(
     lengths: Tensor | None,
     cu_seqlens: Tensor | None,
     name: str = "points",
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Pairs and their lengths, float32 for half types, without a gradient."""
     _checks.check_space(points, metric, name)
     if lengths is not None or cu_seqlens is not None:
         _checks.check_ragged(lengths, cu_seqlens)
-    return registry.trees(points, metric, lengths, cu_seqlens)  # type: ignore[no-any-return]
+    if max_seqlen is not None:
+        _checks.check_max_seqlen(max_seqlen, cu_seqlens)
+    return registry.trees(  # type: ignore[no-any-return]
+        points, metric, lengths, cu_seqlens, max_seqlen
+    )
 
 
 def pairs_of(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None,
 ) -> Tensor:
     """The pairs alone, for who asks for no lengths."""
     _checks.check_space(points, metric)
     if lengths is not None or cu_seqlens is not None:
         _checks.check_ragged(lengths, cu_seqlens)
-    return registry.pairs(points, metric, lengths, cu_seqlens)  # type: ignore[no-any-return]
+    if max_seqlen is not None:
+        _checks.check_max_seqlen(max_seqlen, cu_seqlens)
+    return registry.pairs(  # type: ignore[no-any-return]
+        points, metric, lengths, cu_seqlens, max_seqlen
+    )

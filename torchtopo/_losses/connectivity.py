@@ -20,6 +20,7 @@ def connectivity_loss(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     reduction: Reduction = "mean",
     validate: bool = False,
 ) -> Tensor:
@@ -36,7 +37,7 @@ def connectivity_loss(
         z: `(*B, N, D)`, packed `(T, D)`, or distances with `metric="precomputed"`.
         eta: the diameter at which components should merge, in the unit of `z`.
         branches: the D coordinates are split evenly into so many clouds, each with its own deaths.
-        metric, lengths, cu_seqlens, validate: see `vietoris_rips_pairs`.
+        metric, lengths, cu_seqlens, max_seqlen, validate: see `vietoris_rips_pairs`.
         reduction: `"mean"` or `"sum"` over bags, or `"none"`.
 
     Returns:
@@ -75,7 +76,7 @@ def connectivity_loss(
             clouds = clouds.flatten(0, 1)
             start = torch.arange(branches, device=z.device).unsqueeze(-1) * z.shape[0]
             ends = torch.cat((cu_seqlens[:1].long(), (cu_seqlens[1:] + start).flatten()))
-    died = measured_deaths(clouds, metric, sizes, ends, validate)
+    died = measured_deaths(clouds, metric, sizes, ends, validate, max_seqlen=max_seqlen)
     per_bag = PerBag(clouds, sizes, ends)
     loss = per_bag.sum((died.masked_fill(per_bag.left_out(died), eta) - eta).abs())
     if branches > 1:
@@ -118,6 +119,7 @@ class ConnectivityLoss(nn.Module):
         *,
         lengths: Tensor | None = None,
         cu_seqlens: Tensor | None = None,
+        max_seqlen: int | None = None,
         validate: bool = False,
     ) -> Tensor:
         """The loss of `z`; arguments as in `torchtopo.connectivity_loss`."""
@@ -128,6 +130,7 @@ class ConnectivityLoss(nn.Module):
             metric=self.metric,
             lengths=lengths,
             cu_seqlens=cu_seqlens,
+            max_seqlen=max_seqlen,
             reduction=self.reduction,
             validate=validate,
         )

@@ -17,11 +17,12 @@ def measured_deaths(
     cu_seqlens: Tensor | None,
     validate: bool,
     name: str = "z",
+    max_seqlen: int | None = None,
 ) -> Tensor:
     """`torchtopo.deaths` before rounding to a half type."""
     if validate:
-        _checks.check_values(points, metric, lengths, cu_seqlens, name)
-    pairs, weights = tree(points, metric, lengths, cu_seqlens, name)
+        _checks.check_values(points, metric, lengths, cu_seqlens, name, max_seqlen)
+    pairs, weights = tree(points, metric, lengths, cu_seqlens, name, max_seqlen)
     return with_gradient(weights, points, pairs, metric)
 
 

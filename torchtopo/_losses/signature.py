@@ -52,6 +52,7 @@ def signature_loss(
     pairs_x: Tensor | None = None,
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     convention: Convention = "paper",
     reduction: Reduction = "mean",
     z_scale: Tensor | float | None = None,
@@ -81,7 +82,7 @@ def signature_loss(
         metric_x, metric_z: see `pair_distances`.
         pairs_x: `(*B, N-1, 2)` int64, the pairs of `x` where they are known, as
             `vietoris_rips_pairs(x, ...)` gave them: a fixed input space is paired once per bag.
-        lengths, cu_seqlens: ragged batches, see `vietoris_rips_pairs`.
+        lengths, cu_seqlens, max_seqlen: ragged batches, see `vietoris_rips_pairs`.
         convention: one of the four names.
         reduction: `"mean"` or `"sum"` over bags, or `"none"`.
         z_scale: `"topoae"`, `"mil"`: what divides A^Z, a positive number, or a tensor of one
@@ -114,12 +115,14 @@ def signature_loss(
     _checks.check_space(z, metric_z, "z", "metric_z")
     if lengths is not None or cu_seqlens is not None:
         _checks.check_ragged(lengths, cu_seqlens)
+    if max_seqlen is not None:
+        _checks.check_max_seqlen(max_seqlen, cu_seqlens)
     if pairs_x is not None:
         _checks.check_tensor(pairs_x, "pairs_x")
     _check_scales(convention, form, z_scale, x_scale, x, z, validate)
     if validate:
         _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
-        _checks.check_values(x, metric_x, lengths, cu_seqlens, "x")
+        _checks.check_values(x, metric_x, lengths, cu_seqlens, "x", max_seqlen)
         _checks.check_values(z, metric_z, lengths, cu_seqlens, "z")
         if pairs_x is not None:
             _checks.check_pairs_in_range(pairs_x, x.shape[-2], lengths, cu_seqlens, "pairs_x")
@@ -127,7 +130,16 @@ def signature_loss(
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
     pairs, a, b, farthest_x, farthest_z = registry.signature_edges(
-        x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, x_by_maximum, z_by_maximum
+        x,
+        z,
+        pairs_x,
+        metric_x,
+        metric_z,
+        lengths,
+        cu_seqlens,
+        x_by_maximum,
+        z_by_maximum,
+        max_seqlen,
     )
     per_bag = PerBag(z, lengths, cu_seqlens, of=2)
     share = None if form.share is None else form.share(per_bag)
@@ -208,6 +220,7 @@ class SignatureLoss(nn.Module):
         pairs_x: Tensor | None = None,
         lengths: Tensor | None = None,
         cu_seqlens: Tensor | None = None,
+        max_seqlen: int | None = None,
         x_scale: Tensor | float | None = None,
         validate: bool = False,
     ) -> Tensor:
@@ -220,6 +233,7 @@ class SignatureLoss(nn.Module):
             pairs_x=pairs_x,
             lengths=lengths,
             cu_seqlens=cu_seqlens,
+            max_seqlen=max_seqlen,
             convention=self.convention,
             reduction=self.reduction,
             z_scale=self.z_scale,

@@ -19,6 +19,7 @@ def spread_loss(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     reduction: Reduction = "mean",
     validate: bool = False,
 ) -> Tensor:
@@ -34,7 +35,8 @@ def spread_loss(
     Args:
         z: `(*B, N, D)`, packed `(T, D)`, or, with `sphere=0`, distances.
         sphere: the weight of the pull, at least 0.
-        metric, lengths, cu_seqlens, validate: see `vietoris_rips_pairs`. The pull is Euclidean.
+        metric, lengths, cu_seqlens, max_seqlen, validate: see `vietoris_rips_pairs`. The pull is
+            Euclidean.
         reduction: `"mean"` or `"sum"` over bags, or `"none"`.
 
     Returns:
@@ -57,7 +59,7 @@ def spread_loss(
     check_cloud(z, metric, lengths, cu_seqlens)
     if metric == "precomputed" and sphere:
         raise ValueError("distances have no sphere; with metric='precomputed' pass sphere=0")
-    died = measured_deaths(z, metric, lengths, cu_seqlens, validate)
+    died = measured_deaths(z, metric, lengths, cu_seqlens, validate, max_seqlen=max_seqlen)
     per_bag = PerBag(z, lengths, cu_seqlens)
     left_out = per_bag.left_out(died)
     count = per_bag.sum((~left_out).to(died.dtype)).clamp(min=1)
@@ -103,6 +105,7 @@ class SpreadLoss(nn.Module):
         *,
         lengths: Tensor | None = None,
         cu_seqlens: Tensor | None = None,
+        max_seqlen: int | None = None,
         validate: bool = False,
     ) -> Tensor:
         """The loss of `z`; arguments as in `torchtopo.spread_loss`."""
@@ -112,6 +115,7 @@ class SpreadLoss(nn.Module):
             metric=self.metric,
             lengths=lengths,
             cu_seqlens=cu_seqlens,
+            max_seqlen=max_seqlen,
             reduction=self.reduction,
             validate=validate,
         )

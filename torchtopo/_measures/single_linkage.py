@@ -19,6 +19,7 @@ def single_linkage(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     validate: bool = False,
 ) -> Tensor:
     """The merges of single linkage clustering of each cloud, as scipy writes them.
@@ -45,8 +46,8 @@ def single_linkage(
                 [3., 5., 5., 4.]])
     """
     if validate:
-        _checks.check_values(points, metric, lengths, cu_seqlens)
-    pairs, weights = tree(points, metric, lengths, cu_seqlens)
+        _checks.check_values(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
+    pairs, weights = tree(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
     merges = registry.single_linkage(pairs, cu_seqlens).to(weights.dtype)
     heights = with_gradient(weights, points, pairs, metric).unsqueeze(-1)
     return torch.cat((merges[..., :2], heights, merges[..., 2:]), -1)

@@ -34,12 +34,16 @@ def at_pairs(points: Tensor, pairs: Tensor, metric: str) -> tuple[Tensor, Space,
 
 
 def of_batch(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Space, Tensor | None, Bags]:
     """Checked: the points' values and the bags' sizes, each before what kernels are told of it."""
     _checks.check_batch(points, metric, lengths, cu_seqlens)
     values, space = space_of(points, metric)
-    sizes, bags = bags_of(points, lengths, cu_seqlens)
+    sizes, bags = bags_of(points, lengths, cu_seqlens, max_seqlen)
     return values, space, sizes, bags
 
 
@@ -55,7 +59,10 @@ def space_of(points: Tensor, metric: str) -> tuple[Tensor, Space]:
 
 
 def bags_of(
-    points: Tensor, lengths: Tensor | None = None, cu_seqlens: Tensor | None = None
+    points: Tensor,
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor | None, Bags]:
     """The int64 sizes or ends of bags, if they have any, and what the kernels are told.
 
@@ -65,10 +72,13 @@ def bags_of(
     count = math.prod(batch)
     if cu_seqlens is not None:
         ends, each = joined(cu_seqlens, n), cu_seqlens.shape[-1] - 1
-        bags = (count * each, n - each + 1, count * n, 0, ends.data_ptr())
+        most = n - each + 1 if max_seqlen is None else min(max_seqlen, n - each + 1)
+        bags = (count * each, most, count * n, 0, ends.data_ptr())
         # C++ says whether, Python says why not; what was joined is clamped, so Python looks.
         if points.is_cpu and (cu_seqlens.dim() > 1 or not _C.well_formed(bags)):
             _checks.check_cu_seqlens_in_order(cu_seqlens, n)
+        if points.is_cpu and max_seqlen is not None:
+            _checks.check_no_longer(cu_seqlens, max_seqlen)
         return ends, bags
     if lengths is None:
         return None, (count, n, count * n, 0, 0)

@@ -26,9 +26,13 @@ from torchtopo._operators.arguments import (
 
 
 def trees(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
+    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens, max_seqlen)
     shape = shape_of_trees(points, cu_seqlens)
     edges = torch.empty(*shape, 2, dtype=torch.int64)
     weights = torch.empty(*shape, dtype=values.dtype)
@@ -36,19 +40,29 @@ def trees(
     return edges if cu_seqlens is None else renamed(edges, points.shape[-2], -1), weights
 
 
-def pairs(points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None) -> Tensor:
+def pairs(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
+) -> Tensor:
     """The edges of `trees` alone: a tensor that nobody asks for is a tenth of a small call."""
-    _values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
+    _values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens, max_seqlen)
     edges = torch.empty(*shape_of_trees(points, cu_seqlens), 2, dtype=torch.int64)
     _C.trees(space, bags, edges.data_ptr(), 0, torch.get_num_threads())
     return edges if cu_seqlens is None else renamed(edges, points.shape[-2], -1)
 
 
 def farthest_pairs(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
 ) -> Tensor:
     """The farthest pair at a finite distance; a pair at distance NaN comes before it."""
-    _values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
+    _values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens, max_seqlen)
     pairs = torch.empty(*shape_of_bags(points, cu_seqlens), 2, dtype=torch.int64)
     _C.farthest_pairs(space, bags, pairs.data_ptr(), torch.get_num_threads())
     return pairs if cu_seqlens is None else renamed(pairs, points.shape[-2], -1)
@@ -64,12 +78,13 @@ def signature_edges(
     cu_seqlens: Tensor | None,
     farthest_x: bool,
     farthest_z: bool,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The edges of both trees, measured in both spaces bag by bag while a bag is in the cache."""
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     values_x, space_x = space_of(x, metric_x)
     values_z, space_z = space_of(z, metric_z)
-    _kept, bags = bags_of(x, lengths, cu_seqlens)
+    _kept, bags = bags_of(x, lengths, cu_seqlens, max_seqlen)
     *batch, m = shape_of_trees(x, cu_seqlens)
     each, n = shape_of_bags(x, cu_seqlens), x.shape[-2]
     if pairs_x is not None:

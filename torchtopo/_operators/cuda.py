@@ -47,9 +47,13 @@ def plan(name: str) -> Iterator[None]:
 
 
 def trees(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
+    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens, max_seqlen)
     shape = shape_of_trees(points, cu_seqlens)
     edges = values.new_empty((*shape, 2), dtype=torch.int64)
     weights = values.new_empty(shape)
@@ -70,14 +74,24 @@ def trees(
     return edges if cu_seqlens is None else renamed(edges, points.shape[-2], -1), weights
 
 
-def pairs(points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None) -> Tensor:
-    return trees(points, metric, lengths, cu_seqlens)[0]
+def pairs(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
+) -> Tensor:
+    return trees(points, metric, lengths, cu_seqlens, max_seqlen)[0]
 
 
 def farthest_pairs(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
 ) -> Tensor:
-    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens)
+    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens, max_seqlen)
     pairs = values.new_empty((*shape_of_bags(points, cu_seqlens), 2), dtype=torch.int64)
     with torch.cuda.device(values.device):
         workspace = _workspace(_C.cuda_farthest_pairs_workspace(bags), values.device)
@@ -137,18 +151,28 @@ def signature_edges(
     cu_seqlens: Tensor | None,
     farthest_x: bool,
     farthest_z: bool,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The edges of both trees, and one launch that measures them in both spaces."""
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     if cu_seqlens is not None and x.dim() > 2:  # copies of packed batches, as vmap makes them
         return generic.signature_edges(
-            x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens, farthest_x, farthest_z
+            x,
+            z,
+            pairs_x,
+            metric_x,
+            metric_z,
+            lengths,
+            cu_seqlens,
+            farthest_x,
+            farthest_z,
+            max_seqlen,
         )
     (values_x, space_x), (values_z, space_z) = space_of(x, metric_x), space_of(z, metric_z)
-    _kept, bags = bags_of(x, lengths, cu_seqlens)
-    edges_z, weights_z = trees(values_z, metric_z, lengths, cu_seqlens)
+    _kept, bags = bags_of(x, lengths, cu_seqlens, max_seqlen)
+    edges_z, weights_z = trees(values_z, metric_z, lengths, cu_seqlens, max_seqlen)
     if pairs_x is None:
-        edges_x, weights_x = trees(values_x, metric_x, lengths, cu_seqlens)
+        edges_x, weights_x = trees(values_x, metric_x, lengths, cu_seqlens, max_seqlen)
         tree_x = edges_x.data_ptr(), weights_x.data_ptr()
     else:
         edges_x = pairs_x.contiguous()
@@ -167,7 +191,9 @@ def signature_edges(
             (pairs.data_ptr(), a.data_ptr(), b.data_ptr()),
         )
     far_x, far_z = (
-        farthest_pairs(points, metric, lengths, cu_seqlens) if wanted else pairs.new_empty(0)
+        farthest_pairs(points, metric, lengths, cu_seqlens, max_seqlen)
+        if wanted
+        else pairs.new_empty(0)
         for points, metric, wanted in (
             (values_x, metric_x, farthest_x),
             (values_z, metric_z, farthest_z),

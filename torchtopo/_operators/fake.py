@@ -11,7 +11,11 @@ from torchtopo._operators.arguments import shape_of_bags, shape_of_trees
 
 
 def trees(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     _checks.check_batch(points, metric, lengths, cu_seqlens)
     shape = shape_of_trees(points, cu_seqlens)
@@ -21,12 +25,22 @@ def trees(
     )
 
 
-def pairs(points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None) -> Tensor:
-    return trees(points, metric, lengths, cu_seqlens)[0]
+def pairs(
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
+) -> Tensor:
+    return trees(points, metric, lengths, cu_seqlens, max_seqlen)[0]
 
 
 def farthest_pairs(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    max_seqlen: int | None = None,
 ) -> Tensor:
     _checks.check_batch(points, metric, lengths, cu_seqlens)
     return points.new_empty((*shape_of_bags(points, cu_seqlens), 2), dtype=torch.int64)
@@ -56,6 +70,7 @@ def signature_edges(
     cu_seqlens: Tensor | None,
     farthest_x: bool,
     farthest_z: bool,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     *batch, m = shape_of_trees(x, cu_seqlens)

@@ -35,6 +35,7 @@ def signature_edges(
     cu_seqlens: Tensor | None,
     farthest_x: bool,
     farthest_z: bool,
+    max_seqlen: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The edges of both trees, those of x before those of z, measured in both spaces.
 
@@ -42,7 +43,7 @@ def signature_edges(
     where they are not asked for.
     """
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
-    ops, ragged = torch.ops.torchtopo, (lengths, cu_seqlens)
+    ops, ragged = torch.ops.torchtopo, (lengths, cu_seqlens, max_seqlen)
     # A tree comes with the lengths of its own pairs; those of the other space's are measured.
     pairs_z, own_z = ops.trees(z, metric_z, *ragged)
     if pairs_x is None:

@@ -73,19 +73,22 @@ def missing(name: str) -> Implementation:
 
 OPERATORS = (
     Operator(
-        "trees(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens) -> (Tensor, Tensor)",
+        "trees(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens,"
+        " SymInt? max_seqlen=None) -> (Tensor, Tensor)",
         fake.trees,
         cpu.trees,
         cuda=cuda.trees,
     ),
     Operator(
-        "pairs(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens) -> Tensor",
+        "pairs(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens,"
+        " SymInt? max_seqlen=None) -> Tensor",
         fake.pairs,
         cpu.pairs,
         cuda=cuda.pairs,
     ),
     Operator(
-        "farthest_pairs(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens) -> Tensor",
+        "farthest_pairs(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens,"
+        " SymInt? max_seqlen=None) -> Tensor",
         fake.farthest_pairs,
         cpu.farthest_pairs,
         cuda=cuda.farthest_pairs,
@@ -111,7 +114,8 @@ OPERATORS = (
     ),
     Operator(
         "signature_edges(Tensor x, Tensor z, Tensor? pairs_x, str metric_x, str metric_z,"
-        " Tensor? lengths, Tensor? cu_seqlens, bool farthest_x, bool farthest_z)"
+        " Tensor? lengths, Tensor? cu_seqlens, bool farthest_x, bool farthest_z,"
+        " SymInt? max_seqlen=None)"
         " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
         fake.signature_edges,
         cpu.signature_edges,
