@@ -11,7 +11,7 @@ __device__ inline bool one_is_infinite(double a, double b) {
 
 // A warp per pair: those of x before those of z. A tree's own lengths need not be measured again.
 template <class X, class Z>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 2)  // registers for all loads of a pair at once
     measure_in_both(Space<X> x, Space<Z> z, std::int64_t n, std::int64_t m, std::int64_t count,
                     Tree tree_x, Tree tree_z, std::int64_t* pairs, X* lengths_x, Z* lengths_z) {
   const std::int64_t pair = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
