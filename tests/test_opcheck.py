@@ -29,6 +29,10 @@ SAMPLES = [
     (ops.pairs, (distances, "precomputed", None, None)),
     (ops.pairs, (packed.expand(3, 9, 2), "euclidean", None, cu_seqlens.expand(3, 3))),
     (ops.elder_rule, (pairs, 7)),
+    (
+        ops.elder_rule,
+        (torch.tensor([[0, 1], [2, 3], [1, 3], [4, 5], [5, 6], [6, 7], [7, 8]]), 9, cu_seqlens, 5),
+    ),
     (ops.pair_lengths, (leaf, pairs, "euclidean")),
     (ops.pair_lengths, (points.double(), pairs, "chebyshev")),
     (ops.pair_pulls, (torch.rand(2, 3), points, pairs, "euclidean")),

@@ -28,6 +28,12 @@ std::size_t elder_rule_workspace(std::int64_t bags, std::int64_t n);
 void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, std::int64_t n,
                 std::int64_t* dying, void* workspace, Stream stream);
 
+// The same of packed trees, whose edges and dying vertices go by rows of the batch, a bag apart
+// from the others; of bags of at most `elder_rule_in_shared` vertices.
+constexpr std::int64_t elder_rule_in_shared = 8192;
+void elder_rule_packed(const std::int64_t* edges, const Bags& bags, std::int64_t* dying,
+                       Stream stream);
+
 // The farthest pair of each bag, (bags, 2), (-1, -1) where no two points are finitely far apart.
 std::size_t farthest_pairs_workspace(const Bags& bags);
 void farthest_pairs(const AnySpace& space, const Bags& bags, std::int64_t* pairs, void* workspace,

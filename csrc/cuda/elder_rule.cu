@@ -1,13 +1,17 @@
-// The elder rule: Kruskal's union-find over sorted edges, a warp per bag.
+// The elder rule: Kruskal's union-find over sorted edges, a warp per bag, padded or packed.
 //
 // Each edge depends on those before it, so one lane merges; the warp fetches edges ahead of it and,
 // where the bag is small, keeps the components in shared memory.
-#include "platform.cuh"
+#include "bags.cuh"
 
 namespace torchtopo::cuda {
 namespace {
 
-constexpr int in_shared = 8192;  // vertices
+constexpr std::int64_t in_shared = elder_rule_in_shared;
+
+std::size_t shared_bytes(std::int64_t n) {
+  return 2 * warp_size * sizeof(std::int64_t) + std::size_t(n) * sizeof(int);
+}
 
 // Components are named by their smallest vertex: of two that merge the larger name dies.
 __device__ int find(int* parent, int v) {
@@ -15,21 +19,33 @@ __device__ int find(int* parent, int v) {
   return v;
 }
 
+// Sorted trees one after another: padded, `m` edges of `n` vertices each; or packed, where a bag
+// has its own, named by their rows.
+struct Trees {
+  std::int64_t m, n;
+  Bags packed;  // of no bags: the trees are padded
+
+  __device__ Bag at(std::int64_t b) const {
+    if (packed.count) return bag_at(packed, b);
+    return {b * n, int(n), b * m, int(m), 0};
+  }
+};
+
 __global__ void __launch_bounds__(warp_size)
-    kill(const std::int64_t* edges, std::int64_t m, int n, std::int64_t* dying, int* workspace) {
-  const std::int64_t bag = blockIdx.x;
-  const int lane = threadIdx.x;
+    kill(const std::int64_t* edges, Trees trees, std::int64_t* dying, int* workspace) {
+  const Bag bag = trees.at(blockIdx.x);
+  const int lane = threadIdx.x, n = bag.size, m = bag.out_rows;
   std::int64_t* staged = reinterpret_cast<std::int64_t*>(shared_memory());
-  int* parent = workspace ? workspace + bag * n : reinterpret_cast<int*>(staged + 2 * warp_size);
-  edges += bag * m * 2;
-  dying += bag * m;
+  int* parent = workspace ? workspace + bag.first : reinterpret_cast<int*>(staged + 2 * warp_size);
+  edges += bag.out * 2;
+  dying += bag.out;
   for (int v = lane; v < n; v += warp_size) parent[v] = v;
-  for (std::int64_t begin = 0; begin < m; begin += warp_size) {
-    const std::int64_t mine = begin + lane;
+  for (int begin = 0; begin < m; begin += warp_size) {
+    const int mine = begin + lane;
     __syncwarp();
     if (mine < m) {
-      staged[2 * lane] = edges[2 * mine];
-      staged[2 * lane + 1] = edges[2 * mine + 1];
+      staged[2 * lane] = edges[2 * std::int64_t(mine)] - bag.named;
+      staged[2 * lane + 1] = edges[2 * std::int64_t(mine) + 1] - bag.named;
     }
     __syncwarp();
     if (lane == 0)
@@ -42,7 +58,7 @@ __global__ void __launch_bounds__(warp_size)
         if (a == b) continue;
         const int elder = a < b ? a : b, younger = a < b ? b : a;
         parent[younger] = elder;
-        dead = younger;
+        dead = bag.named + younger;
       }
     __syncwarp();
     if (mine < m) dying[mine] = staged[2 * lane];
@@ -57,13 +73,17 @@ std::size_t elder_rule_workspace(std::int64_t bags, std::int64_t n) {
 
 void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, std::int64_t n,
                 std::int64_t* dying, void* workspace, Stream stream) {
-  if (n >= (std::int64_t(1) << 31))
+  if (n >= (std::int64_t(1) << 31) || m >= (std::int64_t(1) << 31))
     throw std::invalid_argument("generators on CUDA have fewer than 2**31 vertices");
   const bool small = n <= in_shared;
-  const std::size_t shared =
-      2 * warp_size * sizeof(std::int64_t) + (small ? std::size_t(n) * sizeof(int) : 0);
-  launch(kill, m > 0 ? bags : 0, warp_size, shared, stream, edges, m, int(n), dying,
-         small ? nullptr : static_cast<int*>(workspace));
+  launch(kill, m > 0 ? bags : 0, warp_size, shared_bytes(small ? n : 0), stream, edges,
+         Trees{m, n, {}}, dying, small ? nullptr : static_cast<int*>(workspace));
+}
+
+void elder_rule_packed(const std::int64_t* edges, const Bags& bags, std::int64_t* dying,
+                       Stream stream) {
+  launch(kill, bags.count, warp_size, shared_bytes(bags.n), stream, edges, Trees{0, 0, bags}, dying,
+         static_cast<int*>(nullptr));
 }
 
 }  // namespace torchtopo::cuda

@@ -69,6 +69,13 @@ inline void bind_cuda(pybind11::module_& module) {
                          stream_of(where));
       },
       "where"_a, "edges"_a, "bags"_a, "m"_a, "n"_a, "dying"_a, "workspace"_a, Unlocked());
+  module.attr("cuda_elder_rule_in_shared") = cuda::elder_rule_in_shared;
+  module.def(
+      "cuda_elder_rule_packed",
+      [](const Where& where, Size edges, const Bags& bags, Size dying) {
+        cuda::elder_rule_packed(at<const Size>(edges), bags, at<Size>(dying), stream_of(where));
+      },
+      "where"_a, "edges"_a, "bags"_a, "dying"_a, Unlocked());
   module.def(
       "cuda_pair_lengths",
       [](const Where& where, const AnySpace& space, const Bags& bags, Size pairs, Size m,

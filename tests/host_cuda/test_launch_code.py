@@ -147,6 +147,24 @@ def test_packed_bags_whose_longest_is_named(
         assert module.launches() == before + 1
 
 
+@pytest.mark.parametrize("most", [None, 9000])
+def test_elders_of_packed_bags(cuda: Any, module: ModuleType, most: int | None) -> None:
+    """A warp a bag where bags are small; else all are one forest."""
+    bags = [torch.randint(0, 4, (n, 2)).float() for n in (40, 1, 64, 7, 2)]
+    if most is not None:
+        bags.append(torch.zeros(8999, 2))
+    points, cu_seqlens = torchtopo.pack(bags)
+    pairs = torch.ops.torchtopo.trees(points, "euclidean", None, cu_seqlens)[0]
+    blocks = module.blocks()
+    found = cuda.elder_rule(pairs, len(points), cu_seqlens, most)
+    assert module.blocks() - blocks == (len(bags) if most is None else 1)
+    assert torch.equal(found, torch.ops.torchtopo.elder_rule(pairs, len(points)))
+    if most is None:  # whatever cu_seqlens say, an edge kills a vertex or nobody
+        for ends in ([0, 0, 200, 3, 9, 114], [-5, 40, 2**40, 105, 112, 114], [0, 90, 20, 80, 7, 9]):
+            found = cuda.elder_rule(pairs, len(points), torch.tensor(ends))
+            assert bool(((found >= -1) & (found < len(points))).all())
+
+
 def test_errors(cuda: Any) -> None:
     with pytest.raises(TypeError, match="float"):
         cuda.trees(torch.zeros(3, 2, dtype=torch.int32), "euclidean", None, None)

@@ -133,7 +133,7 @@ def vietoris_rips_generators(
     if validate:
         _checks.check_values(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
     pairs = pairs_of(points, metric, lengths, cu_seqlens, max_seqlen)
-    dying = registry.elder_rule(pairs, points.shape[-2])
+    dying = registry.elder_rule(pairs, points.shape[-2], cu_seqlens, max_seqlen)
     return torch.cat((dying.unsqueeze(-1), pairs), -1)
 
 

@@ -71,9 +71,7 @@ def bags_of(
     *batch, n, _ = points.shape
     count = math.prod(batch)
     if cu_seqlens is not None:
-        ends, each = joined(cu_seqlens, n), cu_seqlens.shape[-1] - 1
-        most = n - each + 1 if max_seqlen is None else min(max_seqlen, n - each + 1)
-        bags = (count * each, most, count * n, 0, ends.data_ptr())
+        ends, bags = packed_bags(cu_seqlens, count, n, max_seqlen)
         # C++ says whether, Python says why not; what was joined is clamped, so Python looks.
         if points.is_cpu and (cu_seqlens.dim() > 1 or not _C.well_formed(bags)):
             _checks.check_cu_seqlens_in_order(cu_seqlens, n)
@@ -87,6 +85,15 @@ def bags_of(
     if points.is_cpu and not _C.well_formed(bags):
         _checks.check_lengths_in_range(lengths, n)
     return sizes, bags
+
+
+def packed_bags(
+    cu_seqlens: Tensor, copies: int, n: int, max_seqlen: int | None
+) -> tuple[Tensor, Bags]:
+    """The ends of the bags of packed batches, each of n rows, and what the kernels are told."""
+    ends, each = joined(cu_seqlens, n), cu_seqlens.shape[-1] - 1
+    most = n - each + 1 if max_seqlen is None else min(max_seqlen, n - each + 1)
+    return ends, (copies * each, most, copies * n, 0, ends.data_ptr())
 
 
 def shape_of_trees(points: Tensor, cu_seqlens: Tensor | None) -> tuple[int, ...]:

@@ -116,7 +116,9 @@ def signature_edges(
     return pairs, of_copies(a), of_copies(b), far_x, far_z
 
 
-def elder_rule(pairs: Tensor, n: int) -> Tensor:
+def elder_rule(
+    pairs: Tensor, n: int, cu_seqlens: Tensor | None = None, max_seqlen: int | None = None
+) -> Tensor:
     *batch, m, _ = pairs.shape
     edges = pairs.contiguous()
     dying = torch.empty(*batch, m, dtype=torch.int64)

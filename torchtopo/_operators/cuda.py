@@ -21,6 +21,7 @@ from torchtopo._operators.arguments import (
     at_pairs,
     bags_of,
     of_batch,
+    packed_bags,
     pulls_of,
     reals_of,
     shape_of_bags,
@@ -99,9 +100,19 @@ def farthest_pairs(
     return pairs if cu_seqlens is None else renamed(pairs, points.shape[-2], -1)
 
 
-def elder_rule(pairs: Tensor, n: int) -> Tensor:
+def elder_rule(
+    pairs: Tensor, n: int, cu_seqlens: Tensor | None = None, max_seqlen: int | None = None
+) -> Tensor:
     *batch, m, _ = pairs.shape
     edges = pairs.contiguous()
+    if cu_seqlens is not None and pairs.dim() == 2:
+        _ends, packed = packed_bags(cu_seqlens, 1, n, max_seqlen)
+        if packed[1] <= _C.cuda_elder_rule_in_shared:
+            dying = edges.new_full((m,), -1)  # what wrong cu_seqlens give to no bag stays
+            with torch.cuda.device(edges.device):
+                _C.cuda_elder_rule_packed(_where(edges), edges.data_ptr(), packed, dying.data_ptr())
+            return dying
+    # Packed trees whose bags may be large are one forest, which has the same elders.
     bags = math.prod(batch)
     dying = edges.new_empty((*batch, m))
     with torch.cuda.device(edges.device):

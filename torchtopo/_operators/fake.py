@@ -46,7 +46,9 @@ def farthest_pairs(
     return points.new_empty((*shape_of_bags(points, cu_seqlens), 2), dtype=torch.int64)
 
 
-def elder_rule(pairs: Tensor, n: int) -> Tensor:
+def elder_rule(
+    pairs: Tensor, n: int, cu_seqlens: Tensor | None = None, max_seqlen: int | None = None
+) -> Tensor:
     return pairs.new_empty(pairs.shape[:-1])
 
 

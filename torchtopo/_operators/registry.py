@@ -94,7 +94,8 @@ OPERATORS = (
         cuda=cuda.farthest_pairs,
     ),
     Operator(
-        "elder_rule(Tensor pairs, SymInt n) -> Tensor",
+        "elder_rule(Tensor pairs, SymInt n, Tensor? cu_seqlens=None, SymInt? max_seqlen=None)"
+        " -> Tensor",
         fake.elder_rule,
         cpu.elder_rule,
         cuda=cuda.elder_rule,
