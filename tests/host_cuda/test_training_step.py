@@ -122,7 +122,12 @@ def test_squares(cuda: Any, m: int) -> None:
 def test_a_step_takes_few_launches(cuda: Any, module: ModuleType) -> None:
     x, z = torch.randn(4, 64, 16), torch.randn(4, 64, 8, requires_grad=True)
     lengths, pairs_x = torch.full((4,), 64), torchtopo.vietoris_rips_pairs(x)
-    for settings, most in (({}, 11), ({"lengths": lengths}, 12), ({"pairs_x": pairs_x}, 10)):
+    for settings, most in (
+        ({}, 11),
+        ({"lengths": lengths}, 12),
+        ({"lengths": lengths.int()}, 13),  # made int64 once
+        ({"pairs_x": pairs_x}, 10),
+    ):
         z.grad, before = None, module.launches()
         with on_cuda(cuda), Launches() as of_torch:
             torchtopo.signature_loss(x, z, **settings).backward()  # type: ignore[arg-type]

@@ -179,6 +179,10 @@ def signature_edges(
             farthest_z,
             max_seqlen,
         )
+    # As the kernels read them: once, for all that follows.
+    lengths, cu_seqlens = (
+        sizes if sizes is None else sizes.to(torch.int64) for sizes in (lengths, cu_seqlens)
+    )
     (values_x, space_x), (values_z, space_z) = space_of(x, metric_x), space_of(z, metric_z)
     _kept, bags = bags_of(x, lengths, cu_seqlens, max_seqlen)
     edges_z, weights_z = trees(values_z, metric_z, lengths, cu_seqlens, max_seqlen)
