@@ -60,6 +60,7 @@ def parse_arguments(parser: ArgumentParser, argv: list[str]) -> Namespace:
         RunError: for an option that is unknown (the nearest one is named) or a value that it cannot
             have.
     """
+    argv = [_underscored(argument) for argument in argv]
     try:
         return parser.parse_args(argv)
     except ArgumentError as error:
@@ -76,6 +77,14 @@ def parse_arguments(parser: ArgumentParser, argv: list[str]) -> Namespace:
         near = difflib.get_close_matches(unknown[0], known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise RunError(f"there is no option {unknown[0]}{hint} (--help lists them)") from error
+
+
+def _underscored(argument: str) -> str:
+    """`--lam-ratio=1` as `--lam_ratio=1`: both spellings are one option."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
 
 
 def duration(seconds: float) -> str:

@@ -252,7 +252,6 @@ def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dic
         The options, and the namespace's further values (preset, config).
     """
     parser = make_parser(program, description, exit_on_error=False)
-    argv = [_underscored(argument) for argument in argv]
     preset, config = _early(argv)
     layers = [(f"preset {preset!r}", _preset(preset or "default"))]
     if config:
@@ -272,14 +271,6 @@ def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dic
     options.out = Path(options.out)
     options.check()
     return options, {k: v for k, v in namespace.items() if k not in known}
-
-
-def _underscored(argument: str) -> str:
-    """`--lam-ratio=1` as `--lam_ratio=1`: both spellings are one option."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument[2:].partition("=")
-    return f"--{name.replace('-', '_')}{equals}{value}"
 
 
 def value_of(name: str, text: str) -> Any:

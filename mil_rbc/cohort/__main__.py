@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser
 
-from mil_rbc.cli import command
+from mil_rbc.cli import command, parse_arguments
 from mil_rbc.cohort import COHORTS, load
 from mil_rbc.cohort.control import background_control, intensity_control
 from mil_rbc.data.bags import Cohort
@@ -45,7 +45,9 @@ def describe(cohort: Cohort) -> dict[str, Any]:
 
 def main(argv: list[str]) -> None:
     """Describe a cohort as JSON."""
-    parser = ArgumentParser(prog="python -m mil_rbc.cohort", description=__doc__)
+    parser = ArgumentParser(
+        prog="python -m mil_rbc.cohort", description=__doc__, exit_on_error=False
+    )
     parser.add_argument("name", type=str, help=f"one of {', '.join(COHORTS)}")
     parser.add_argument("--data", type=Path | None, default=None, help="folder of its data")
     parser.add_argument("--size", type=Size, default="default", help="smoke, default or paper")
@@ -57,7 +59,7 @@ def main(argv: list[str]) -> None:
         default=False,
         help="also test whether background and grey levels tell the class",
     )
-    values = parser.parse_args(argv)
+    values = parse_arguments(parser, argv)
     cohort = load(
         values.name, values.data, seed=values.seed, size=values.size, **dict(values.options)
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jsonargparse import ArgumentParser
 
-from mil_rbc.cli import command
+from mil_rbc.cli import command, parse_arguments
 from mil_rbc.confirm.effects import Effect, detectable, effect, pool
 from mil_rbc.confirm.plan import Plan
 from mil_rbc.errors import RunError
@@ -161,18 +161,25 @@ def as_effects(rows: pd.DataFrame) -> list[Effect]:
     return [Effect(float(d), float(v), int(n)) for d, v, n in np.asarray(rows[names])]
 
 
+COMMANDS: dict[str, Callable[..., object]] = {"run": run, "report": report}
+
+
 def main(argv: list[str]) -> None:
-    """Run the command line."""
-    parser = ArgumentParser(prog="python -m mil_rbc.confirm", description=(__doc__ or "").strip())
-    subcommands = parser.add_subcommands()
-    for function in (run, report):
-        sub = ArgumentParser(description=(function.__doc__ or "").split("\n")[0])
-        sub.add_function_arguments(function, as_positional=False)
-        subcommands.add_subcommand(function.__name__, sub)
-    values = parser.parse_args(argv)
-    name = values.subcommand
-    functions: dict[str, Callable[..., object]] = {"run": run, "report": report}
-    functions[name](**parser.instantiate(values)[name].as_dict())
+    """Run one of the commands."""
+    program = "python -m mil_rbc.confirm"
+    name = argv[0] if argv else ""
+    if name not in COMMANDS:
+        top = ArgumentParser(prog=f"{program} {{{','.join(COMMANDS)}}}", exit_on_error=False,
+                             description=(__doc__ or "").strip())  # fmt: skip
+        parse_arguments(top, [a for a in argv if a.startswith("-")])  # --help ends here
+        raise RunError(
+            f"{program} takes a command first, {' or '.join(COMMANDS)}, each with --help"
+        )
+    of = COMMANDS[name]
+    parser = ArgumentParser(prog=f"{program} {name}", exit_on_error=False,
+                            description=(of.__doc__ or "").split("\n")[0])  # fmt: skip
+    parser.add_function_arguments(of, as_positional=False)
+    of(**parser.instantiate(parse_arguments(parser, argv[1:])).as_dict())
 
 
 if __name__ == "__main__":

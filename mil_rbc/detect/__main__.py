@@ -15,7 +15,7 @@ import pandas as pd
 from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
-from mil_rbc.cli import command
+from mil_rbc.cli import command, parse_arguments
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.bag_folder import write_bag
 from mil_rbc.detect.census import Census
@@ -209,6 +209,7 @@ def main(argv: list[str]) -> None:
     parser = ArgumentParser(
         prog=f"python -m mil_rbc.detect {name}".rstrip(),
         description=(run.__doc__ or "").split("\n")[0],
+        exit_on_error=False,
         epilog=""
         if name
         else "Further commands: 'train', 'evaluate' and 'fields', each with --help.",
@@ -217,8 +218,8 @@ def main(argv: list[str]) -> None:
         parser.add_argument("images", type=Path, help="folder of images, with a patients.csv "
                             "(image, sample, patient, label) or a subfolder a sample")  # fmt: skip
     parser.add_function_arguments(run, as_positional=False, skip={"images"} if not name else set())
-    values = parser.instantiate(parser.parse_args(argv[1:] if name else argv))
-    run(**values.as_dict())
+    values = parse_arguments(parser, argv[1:] if name else argv)
+    run(**parser.instantiate(values).as_dict())
 
 
 if __name__ == "__main__":

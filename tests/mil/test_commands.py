@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mil_rbc import __main__ as command
-from mil_rbc import _extra
+from mil_rbc import _extra, cli
 
 # Stands in for an environment without the extra: its packages can be neither found nor imported.
 WITHOUT = """
@@ -36,6 +37,33 @@ def test_every_command_is_listed_with_what_it_does(capsys):
 def test_what_is_listed_can_be_found():
     for name in command.commands():
         assert importlib.util.find_spec(name) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "argv", "said"),
+    [
+        ("cohort", "rendered --sise smoke", "no option --sise; did you mean --size?"),
+        ("cohort", "rendered --size huge", "--size cannot be huge: give one of 'smoke'"),
+        ("cohort", "", "required: name"),
+        ("detect", ". --out x --skip-emty true", "did you mean --skip_empty?"),
+        ("detect", ". --out x --detector magic", "cannot be magic: give one of 'watershed'"),
+        ("detect", "evaluate --images few", "--images cannot be few: give a value of type int"),
+        ("confirm", "run --dta x", "no option --dta; did you mean --data?"),
+        ("confirm", "ran", "takes a command first, run or report"),
+        ("predict", "--imagse x", "no option --imagse; did you mean --images?"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_in_a_sentence(name, argv, said, capsys):
+    """And not in the list of all options, which `--help` is for."""
+    module = importlib.util.find_spec(f"mil_rbc.{name}")
+    assert module is not None
+    package = module.submodule_search_locations is not None
+    main = importlib.import_module(f"mil_rbc.{name}.__main__" if package else f"mil_rbc.{name}")
+    assert cli.command(main.main, argv.split()) == 2
+    answer = capsys.readouterr()
+    assert said in answer.err
+    assert answer.err.count("\n") == 1
+    assert answer.out == ""
 
 
 @pytest.mark.parametrize("name", ["mil_rbc.run", "mil_rbc.cohort", "mil_rbc"])
