@@ -27,6 +27,7 @@ from mil_rbc.report.tables import write_tables
 from mil_rbc.run_folder import Record
 from mil_rbc.training.baselines import baselines
 from mil_rbc.training.execute import run_trials
+from mil_rbc.training.material import shares
 from mil_rbc.training.trial import deal_runs, grid
 
 
@@ -89,7 +90,7 @@ def _run(
     record.seconds_before = 0.0
     folder.write_config(config, record)
     said = describe(options, cohort, record)
-    known = baselines(cohort, splits)
+    known = baselines(cohort, splits, shares(cohort, options))
     tables = write_tables(trials, results, cohort, options, said, known)
     if not report:
         return tables

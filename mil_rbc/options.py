@@ -15,7 +15,7 @@ from mil_rbc.cli import parse_arguments
 from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
 from mil_rbc.instances import check as check_instances
-from mil_rbc.model.choices import Activation, Convention, Preset, Scale, Space
+from mil_rbc.model.choices import Activation, Convention, Deviation, Preset, Scale, Space
 from mil_rbc.model.variants import ALIASES, ARMS, OFF, POOLINGS
 from mil_rbc.run_folder import RunFolder
 
@@ -35,6 +35,9 @@ class Options:
             (features of EfficientNet-Lite0, frozen), timm:NAME or timm:NAME@FILE (of any model of
             timm), roi (RoI features of Mask R-CNN), or auto (efficientnet if the extra pretrained
             is installed, else crops; vectors and RoI features where the cohort holds such).
+        deviation: what features of a frozen network are divided by: each by its own deviation
+            over the training bags, or all by one that they share. Other vectors, whose features
+            have units of their own, are divided by their own.
         pooling: poolings to compare.
         topology: arms to compare: ARMS; on is short for signature.
         folds: folds of the cross-validation, dealt by patient.
@@ -97,6 +100,7 @@ class Options:
     size: Literal["smoke", "default", "paper"] = "default"
     cohort_options: dict[str, Any] = field(default_factory=dict)
     instances: str = "auto"
+    deviation: Deviation = "each"
     pooling: list[str] = field(default_factory=lambda: list(POOLINGS))
     topology: list[str] = field(default_factory=lambda: [OFF, "signature"])
     folds: int = 3

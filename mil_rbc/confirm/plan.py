@@ -12,6 +12,13 @@ import yaml
 from mil_rbc.options import Options
 
 FILE = Path(__file__).with_name("plan.yaml")
+SETTINGS = Path(__file__).with_name("settings.yaml")
+
+
+def written_down() -> dict[str, Any]:
+    """What the plan leaves to the defaults, as they were when it was written down."""
+    values: dict[str, Any] = yaml.safe_load(SETTINGS.read_text())
+    return values
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Plan:
         own = dict(self.cohorts[name])
         if "data" in own:
             own["data"] = data / own["data"]
-        options = Options(**{**self.options, **own}, pooling=poolings,
+        options = Options(**{**written_down(), **self.options, **own}, pooling=poolings,
                           topology=self.primary["arms"], out=out / name, device="cpu",
                           threads=1)  # fmt: skip
         options.check()

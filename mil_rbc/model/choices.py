@@ -19,6 +19,9 @@ Space = Literal["auto", "images", "roi", "features"]
 Scale = Literal["none", "rms", "std"]
 """What divides A^X."""
 
+Deviation = Literal["each", "shared"]
+"""What divides a feature of a frozen network: its own deviation, or one of all features."""
+
 SCALES: dict[Scale, str] = {
     "none": "as it is",
     "rms": "÷ √D",

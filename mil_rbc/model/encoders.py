@@ -16,8 +16,8 @@ from mil_rbc.registry import Registry
 class Standardize(nn.Module):
     """Subtract a mean and divide by a standard deviation measured on the training fold.
 
-    Crops and RoI features share one mean and one deviation, vectors have one for each feature.
-    Both are buffers: they belong to the checkpoint.
+    Crops and RoI features share one mean and one deviation, vectors have a mean for each feature
+    and, unless it is shared, a deviation. Both are buffers: they belong to the checkpoint.
     """
 
     mean: Tensor
@@ -29,8 +29,14 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(width))
 
     @torch.no_grad()
-    def fit(self, instances: Iterable[Tensor]) -> None:
-        """Measure both on `instances`, (N, ...) tensors from the training fold."""
+    def fit(self, instances: Iterable[Tensor], shared: bool = False) -> None:
+        """Measure both on `instances`, (N, ...) tensors from the training fold.
+
+        Args:
+            instances: of the training fold.
+            shared: divide all features by one deviation. Features of a network that hardly vary
+                say little, and a deviation each would make them as loud as the others.
+        """
         count = 0
         total = squares = torch.zeros((), dtype=torch.float64)
         for x in instances:
@@ -39,7 +45,8 @@ class Standardize(nn.Module):
             total = total + rows.sum(0)
             squares = squares + rows.square().sum(0)
         mean = total / count
-        std = (squares / count - mean.square()).clamp_min(0).sqrt()
+        variance = (squares / count - mean.square()).clamp_min(0)
+        std = (variance.mean().expand_as(variance) if shared else variance).sqrt()
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > 1e-6, std, 1.0))  # a constant feature stays constant
 

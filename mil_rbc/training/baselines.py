@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mil_rbc.data.bags import Cohort
@@ -24,11 +23,16 @@ STRENGTHS = tuple(float(c) for c in np.logspace(-4, 2, 7))
 """Values of C, scikit-learn's inverse regularisation, to choose from."""
 
 
-def baselines(cohort: Cohort, splits: list[list[Split]]) -> pd.DataFrame:
+def baselines(cohort: Cohort, splits: list[list[Split]], shared: bool = False) -> pd.DataFrame:
     """Train and test both baselines on every fold of every run; empty unless cells are vectors.
 
     C is the one with the lowest cross-entropy over inner folds of the training bags, which keep a
     patient's bags together (and a fixed fold's, where the cohort fixes them). Nothing is random.
+
+    Args:
+        cohort: the bags.
+        splits: the folds of each run.
+        shared: whether features are divided by one deviation instead of each by its own.
 
     Returns:
         One row per baseline, run and fold: `baseline`, `C` and the metrics of `evaluation.score`.
@@ -44,8 +48,8 @@ def baselines(cohort: Cohort, splits: list[list[Split]]) -> pd.DataFrame:
             for fold, (train, test) in enumerate(folds):
                 key = (name, train.tobytes() + test.tobytes())
                 if key not in known:  # runs share their folds unless they are dealt anew
-                    strength = choose(cohort, features, train)
-                    predicted = _probabilities(cohort, features, train, test, strength)
+                    strength = choose(cohort, features, train, shared)
+                    predicted = _probabilities(cohort, features, train, test, strength, shared)
                     found = [_prediction(cohort, int(i), p)
                              for i, p in zip(test, predicted, strict=True)]  # fmt: skip
                     known[key] = {
@@ -56,13 +60,15 @@ def baselines(cohort: Cohort, splits: list[list[Split]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def choose(cohort: Cohort, features: Floats, train: NDArray[np.int64]) -> float:
+def choose(
+    cohort: Cohort, features: Floats, train: NDArray[np.int64], shared: bool = False
+) -> float:
     """C of the lowest cross-entropy over inner folds of the training bags."""
     losses = dict.fromkeys(STRENGTHS, 0.0)
     labels = cohort.labels
     for inner, held in _inner(cohort, train):
         for strength in STRENGTHS:
-            p = _probabilities(cohort, features, inner, held, strength)
+            p = _probabilities(cohort, features, inner, held, strength, shared)
             # A class that the inner training bags lack costs every C alike.
             likelihood = np.maximum(p[np.arange(len(held)), labels[held]], 1e-12)
             losses[strength] -= float(np.log(likelihood).sum())
@@ -91,12 +97,16 @@ def _inner(cohort: Cohort, train: NDArray[np.int64]) -> Iterable[Split]:
 
 
 def _probabilities(
-    cohort: Cohort, features: Floats, train: NDArray[np.int64], test: NDArray[np.int64], c: float
-) -> Floats:
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000))
-    model.fit(features[train], cohort.labels[train])
+    cohort: Cohort, features: Floats, train: NDArray[np.int64], test: NDArray[np.int64], c: float,
+    shared: bool = False,
+) -> Floats:  # fmt: skip
+    scaler = StandardScaler().fit(features[train])
+    if shared:
+        scaler.scale_ = np.full_like(scaler.scale_, np.sqrt(scaler.var_.mean()) or 1.0)
+    model = LogisticRegression(C=c, max_iter=1000)
+    model.fit(scaler.transform(features[train]), cohort.labels[train])
     p = np.zeros((len(test), len(cohort.classes)))
-    p[:, model.classes_] = model.predict_proba(features[test])
+    p[:, model.classes_] = model.predict_proba(scaler.transform(features[test]))
     return p
 
 

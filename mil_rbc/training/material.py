@@ -42,7 +42,7 @@ class Material:
         self.standardize = standardize
         inputs = {int(i): self._instances(i) for i in [*train, *others]}
         if cohort.kind != "vector" or cohort.standardize:
-            standardize.fit(to_unit(inputs[int(i)]) for i in train)
+            standardize.fit((to_unit(inputs[int(i)]) for i in train), shares(cohort, options))
         on_device = sum(x.nbytes for x in inputs.values()) < _ON_DEVICE
         self.std = self._deviation({int(i): inputs[int(i)] for i in train})
         self.bags: dict[int, BagData] = {}
@@ -87,6 +87,11 @@ class Material:
                 return measured
             _SPACES[key] = measured
         return _SPACES[key]
+
+
+def shares(cohort: Cohort, options: Options) -> bool:
+    """Whether the features of an instance are divided by one deviation."""
+    return options.deviation == "shared" and cohort.encoding is not None
 
 
 def make_objective(trial: Trial, cohort: Cohort, train: Index, options: Options) -> Objective:

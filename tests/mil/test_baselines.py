@@ -78,3 +78,17 @@ def test_statistics_are_over_instances(name: str) -> None:
     x = np.array([[1.0, 5.0], [3.0, 2.0]])
     expected = {"mean": [2.0, 3.5], "maximum": [3.0, 5.0]}[name]
     assert BASELINES[name](x, axis=0).tolist() == expected
+
+
+def test_features_that_share_a_deviation_stay_as_loud_as_they_are(vectors: Cohort) -> None:
+    """A feature that hardly varies is drowned; divided by its own deviation it is not."""
+    train, test = deal(vectors, 3, 0)[0]
+    labels = vectors.labels
+    rng = np.random.default_rng(0)
+    features = np.stack([rng.normal(size=len(labels)), 1e-3 * (labels + 0.01 * rng.normal())], 1)
+    quiet, loud = (
+        module._probabilities(vectors, features, train, test, 1.0, shared)
+        for shared in (True, False)
+    )
+    right = np.arange(len(test)), labels[test]
+    assert loud[right].mean() > 0.8 > 0.6 > quiet[right].mean()

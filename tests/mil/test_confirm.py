@@ -14,7 +14,8 @@ from mil_rbc.cli import command
 from mil_rbc.cohort import COHORTS
 from mil_rbc.confirm import __main__ as module
 from mil_rbc.confirm.effects import Effect, detectable, effect, pool
-from mil_rbc.confirm.plan import FILE, Plan
+from mil_rbc.confirm.plan import FILE, Plan, written_down
+from mil_rbc.options import FREE, Options
 from mil_rbc.report.statistics import corrected_t_test
 
 
@@ -153,3 +154,16 @@ def test_a_cohort_is_run_and_pooled_with_nothing_else(
         "mil_rbc.experiment.run", pytest.fail
     )  # nothing is loaded once all is tabled
     assert command(module.main, ["run", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
+
+
+def test_what_the_plan_runs_does_not_follow_later_defaults(tmp_path: Path) -> None:
+    plan = Plan.read()
+    named = {*plan.options, *written_down(), *FREE, "cohort", "cohort_options", "cohort_seed"}
+    assert named >= {f.name for f in dataclasses.fields(Options)}
+    assert not {*plan.options} & {*written_down()}
+
+    run = plan.run_options("musk1", ["attention"], tmp_path, tmp_path)
+    for name, value in written_down().items():
+        assert getattr(run, name) == value
+    # What was run: later defaults are free to differ, these are not.
+    assert (run.beta_decay, run.refit_every, run.deviation) == (0.95, 5, "each")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mil_rbc.model.encoders import Standardize
 from mil_rbc.model.mil import Architecture, MILModel
 from mil_rbc.model.objective import BagData, Objective
 from mil_rbc.model.pooling import AnomalyPooling, MaxPooling
@@ -160,3 +161,16 @@ def test_a_step_on_300_crops_makes_no_dense_broadcast() -> None:
         objective = Objective(model, Regularizer("paper"), 5e-3)
         objective(BagData(crops, torch.tensor(0), space), 0.0)[0].backward()
     assert max(event.cpu_memory_usage for event in watched.events()) < 200e6
+
+
+def test_a_deviation_may_be_shared_by_all_features() -> None:
+    x = torch.randn(400, 3) * torch.tensor([1.0, 10.0, 0.0]) + torch.tensor([5.0, 0.0, 7.0])
+    each, shared = Standardize(3), Standardize(3)
+    each.fit([x[:100], x[100:]])
+    shared.fit([x[:100], x[100:]], shared=True)
+    assert torch.equal(each.mean, shared.mean)
+    assert shared.std.unique().numel() == 1
+    root = x.double().var(0, correction=0).mean().sqrt()
+    assert float(shared.std[0]) == pytest.approx(float(root), rel=1e-5)
+    assert torch.allclose(each(x)[:, :2].std(0), torch.ones(2), atol=1e-2)
+    assert float(shared(x)[:, 0].std()) < 0.2

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mil_rbc.data.bags import Cohort
+from mil_rbc.data.bags import Cohort, Encoding
 from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import load_checkpoint, read_json
 from mil_rbc.model.checkpoint import load_model
@@ -326,3 +326,20 @@ def test_the_final_gaussian_is_fitted_on_the_weights_that_are_tested(make_traini
     assert any(
         not torch.equal(a, b) for a, b in zip(fits[0].values(), fits[1].values(), strict=True)
     )
+
+
+def test_shared_deviations_are_for_features_of_a_network_only(
+    make_training: Make, vectors: Cohort
+) -> None:
+    plain = make_training("average", "off", deviation="shared")
+    assert plain.objective.model.standardize.std.unique().numel() > 1
+    encoding = Encoding("net", "a network", vectors.bags[0].instances.shape[1], 1, "0" * 64)
+    rng = np.random.default_rng(0)
+    bags = [
+        dataclasses.replace(b, crops=rng.integers(0, 255, (len(b), 64, 64), np.uint8))
+        for b in vectors.bags
+    ]
+    frozen = dataclasses.replace(vectors, bags=bags, encoding=encoding)
+    for deviation, count in (("shared", 1), ("each", vectors.bags[0].instances.shape[1])):
+        made = make_training("average", "off", cohort=frozen, deviation=deviation, space="features")
+        assert made.objective.model.standardize.std.unique().numel() == count
