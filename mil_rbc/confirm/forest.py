@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mil_rbc.confirm.effects import Effect, pool
 from mil_rbc.confirm.plan import Plan
+from mil_rbc.report.forest import Line, draw_lines
 
 
 def forest(plan: Plan, table: pd.DataFrame) -> bytes:
@@ -23,23 +24,18 @@ def forest(plan: Plan, table: pd.DataFrame) -> bytes:
     weights = dict(zip(rows["cohort"][inside], found.weights, strict=True)) if found else {}
     figure = Figure(figsize=(7.5, 1.6 + 0.45 * (len(rows) + 1)), layout="constrained")
     axis = figure.subplots()
-    axis.axvline(0, color="black", linewidth=0.8)
-    names = []
-    for y, r in enumerate(rows.itertuples()):
+    names, lines = [], []
+    for r in rows.itertuples():
         weight = weights.get(r.cohort)
         colour = "#888888" if weight is None else "#0072b2"
-        axis.plot([100 * r.low, 100 * r.high], [y, y], color=colour, linewidth=1.5)
-        axis.plot(100 * r.difference, y, "s", color=colour, markersize=4 + 10 * (weight or 0))
+        lines.append(Line(100 * r.difference, 100 * r.low, 100 * r.high, colour, weight or 0.0))
         share = "not pooled" if weight is None else f"{100 * weight:.0f} %"
         names.append(f"{r.cohort} ({share})")
     if found is not None:
-        y, m = len(rows), 100 * found.mean
-        diamond = [(100 * found.low, y), (m, y - 0.25), (100 * found.high, y), (m, y + 0.25)]
-        axis.fill(*zip(*diamond, strict=True), color="#d55e00")
-        names.append(f"random-effects mean\n{m:+.1f} [{100 * found.low:+.1f}, "
-                     f"{100 * found.high:+.1f}]")  # fmt: skip
-    axis.set_yticks(range(len(names)), names)
-    axis.invert_yaxis()
+        mean, low, high = (100 * x for x in (found.mean, found.low, found.high))
+        lines.append(Line(mean, low, high, "#d55e00", pooled=True))
+        names.append(f"random-effects mean\n{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+    draw_lines(axis, lines, names)
     axis.set_xlabel(f"{outcome.upper()}, with minus without topology, points (95 %)")
     axis.set_title(f"{pooling} pooling, plan {plan.sha256[:12]}", fontsize=10)
     buffer = io.BytesIO()

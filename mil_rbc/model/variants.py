@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mil_rbc.model.choices import Convention, Preset
@@ -70,6 +70,8 @@ class Arm:
         term: from the convention of the signature loss to the loss of a bag: image space, latents
             (N, F) → (); `None` where no loss is added.
         summaries: whether 0-dimensional summaries of the bag are joined to the pooled vector.
+        changes: options of the run that are otherwise for this arm; a control against overfitting
+            is one that other work would have taken.
     """
 
     short: str
@@ -77,6 +79,7 @@ class Arm:
     words: str
     term: Callable[[Convention], nn.Module] | None = None
     summaries: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _term(name: str) -> Callable[[Convention], Any]:
@@ -111,6 +114,17 @@ ARMS = Registry(
             "RTD-Lite", "RTD-Lite",
             "the difference of the trees of both spaces and of their minimum is added",
             _term("rtd_lite"),
+        ),
+        "weight_decay": Arm(
+            "weight decay", "weight decay",
+            "no topology: an L2 penalty of 0.001 on all weights (Adam's weight_decay)",
+            changes={"weight_decay": 1e-3},
+        ),
+        "early_stopping": Arm(
+            "early stopping", "early stopping",
+            "no topology: a part of the training patients is validated on instead, training ends 5 "
+            "epochs after the lowest loss there, and that epoch is tested",
+            changes={"protocol": "nested", "patience": 5},
         ),
     },
 )  # fmt: skip

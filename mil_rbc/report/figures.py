@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from mil_rbc.data.bags import Words
 from mil_rbc.model.variants import ARMS, OFF, POOLINGS
 from mil_rbc.report.explain import Example
-from mil_rbc.report.tables import published_gain, variants
+from mil_rbc.report.forest import Line, draw_lines
+from mil_rbc.report.tables import ALL, TITLES, published_gain, variants
 
 # Okabe and Ito's colours, told apart with any colour vision; line styles say the same again.
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#9A7D00", "#56B4E9", "#555555")
-BRIGHT = ("#FF9147", "#56B4E9", "#3DD6A5", "#E79BC4", "#E8CF4A", "#9DB8FF", "#BBBBBB")
+PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#9A7D00", "#56B4E9", "#555555",
+           "#7B3FB5")  # fmt: skip
+BRIGHT = ("#FF9147", "#56B4E9", "#3DD6A5", "#E79BC4", "#E8CF4A", "#9DB8FF", "#BBBBBB",
+          "#C9A0FF")  # fmt: skip
 MARKERS = "osD^vP*Xh"
 Colours = dict[str, str]
 
@@ -94,38 +97,47 @@ def _legend(figure: Figure, axis: Any) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
 
 
-def differences(
-    paired: pd.DataFrame, results: pd.DataFrame, words: Words, *, colours: Colours
-) -> Figure:
-    """Accuracy with minus without topology: each fold, mean, bootstrap interval; the paper's."""
-    rows = paired[paired["metric"] == "accuracy"].reset_index(drop=True)
-    figure = Figure(figsize=(8.5, 1.3 + 0.8 * len(rows)))
-    axis = figure.subplots()
-    for y, row in rows.iterrows():
-        part = results[results["pooling"] == row["pooling"]]
-        arms = part.pivot(index=["run", "fold"], columns="topology", values="accuracy")
-        each = 100 * (arms[row["topology"]] - arms[OFF])
-        colour = colours[row["topology"]]
-        first = y == 0
-        axis.plot(each, np.full(len(each), y + 0.17), "o", ms=6, mfc="none", mec=colour,
-                  alpha=0.8, label="one fold of one run" if first else None)  # fmt: skip
-        axis.plot([100 * row["bootstrap_low"], 100 * row["bootstrap_high"]], [y - 0.1] * 2,
-                  color=colour, lw=5, alpha=0.45, solid_capstyle="butt",
-                  label=f"95 % interval over {words.units}" if first else None)  # fmt: skip
-        axis.plot(100 * row["difference"], y - 0.1, "D", ms=9, color=colour,
-                  label="mean" if first else None)  # fmt: skip
-        if words.blood:
-            axis.plot(published_gain(row["pooling"], row["topology"]), y - 0.1, "x", ms=10, mew=2.5,
-                      color=colours[OFF],
-                      label="paper (its own patients)" if first else None)  # fmt: skip
-    axis.axvline(0, color=mpl.rcParams["axes.edgecolor"], lw=1)
+def forest(
+    paired: pd.DataFrame, overall: pd.DataFrame, results: pd.DataFrame, words: Words,
+    *, colours: Colours,
+) -> Figure:  # fmt: skip
+    """Each arm minus "off": poolings, with folds, intervals and the paper's; all as a diamond."""
+    metrics = ("accuracy", "auroc")
+    rows = paired[paired["metric"] == metrics[0]]
     several = rows["topology"].nunique() > 1
-    names = [p + (f", {ARMS[a].short}" if several else "")
-             for p, a in zip(rows["pooling"], rows["topology"], strict=True)]  # fmt: skip
-    axis.set_yticks(range(len(rows)), names)
-    axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.set_xlabel("accuracy with minus without topology, percentage points")
-    _legend(figure, axis)
+    names = [(p, a, p) for p, a in zip(rows["pooling"], rows["topology"], strict=True)]
+    names += [(ALL, a, ALL) for a in dict.fromkeys(rows["topology"])]
+    if several:  # an arm's lines together, as they are read
+        names = [(p, a, f"{p}, {ARMS[a].short}") for a in dict.fromkeys(rows["topology"])
+                 for p, b, _ in names if a == b]  # fmt: skip
+    figure = Figure(figsize=(11, 1.5 + 0.55 * len(names)))
+    axes = figure.subplots(1, len(metrics), sharey=True)
+    both = pd.concat([paired, overall]).set_index(["pooling", "topology", "metric"])
+    for axis, metric in zip(axes, metrics, strict=True):
+        lines = []
+        for y, (pooling, arm, _) in enumerate(names):
+            row = both.loc[(pooling, arm, metric)]
+            shown = ("difference", "bootstrap_low", "bootstrap_high")
+            mean, low, high = (100 * float(row[name]) for name in shown)
+            lines.append(Line(mean, low, high, colours[arm], pooled=pooling == ALL))
+            if pooling == ALL:
+                continue
+            part = results[results["pooling"] == pooling]
+            arms = part.pivot(index=["run", "fold"], columns="topology", values=metric)
+            each = 100 * (arms[arm] - arms[OFF])
+            axis.plot(each, np.full(len(each), y + 0.27), "o", ms=4, mfc="none", mec=colours[arm],
+                      alpha=0.6, label="one fold of one run" if y == 0 else None)  # fmt: skip
+            if words.blood:
+                axis.plot(published_gain(pooling, arm, metric), y, "x", ms=9, mew=2.2,
+                          color=colours[OFF], zorder=4,
+                          label="paper (its own patients)" if y == 0 else None)  # fmt: skip
+        draw_lines(axis, lines, [name for _, _, name in names])
+        axis.plot([], [], "s-", color=colours[names[0][1]],
+                  label=f"mean, 95 % interval over {words.units}")  # fmt: skip
+        axis.plot([], [], "D", color=colours[names[0][1]], label="all poolings")
+        axis.set_xlabel(f"{TITLES[metric]}, with minus without, points")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
 

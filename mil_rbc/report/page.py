@@ -43,6 +43,7 @@ def write_report(
     if "instances" in tables:
         cells = explain.anomaly_numbers(tables["instances"])
     latents = explain.latent_numbers(tables["results"])
+    fitting = _fitting(metrics, tables["results"])
     presets = explain.preset_numbers(cohort, trials, splits, options)
     parts = {"cells": cells, "latents": latents, "presets": presets}
     numbers = pd.concat([part.assign(of=name) for name, part in parts.items()])
@@ -55,7 +56,8 @@ def write_report(
         options=plain(options), record=record, said=said, provenance=cohort.provenance,
         words=words, instances_are=_instances(cohort), crops=cohort.kind == "crop",
         answers=answers(tables["overall"], words), departures=departures(options, cohort, words),
-        space=explain.SPACE_NAMES[record.space], fitting=_fitting(metrics, tables["results"]),
+        space=explain.SPACE_NAMES[record.space], fitting=fitting, overfitting=overfitting(fitting),
+        controls=[ARMS[a].noun for a in options.topology if ARMS[a].changes],
         decayed=[p for p in options.pooling if POOLINGS[p].decays_beta],
         tested=tables["predictions"]["patient"].nunique(),
         cohort=_cohort_rows(cohort), bags=len(cohort.bags), patients=len(set(cohort.patients)),
@@ -152,10 +154,12 @@ def departures(options: Options, cohort: Cohort, words: Words) -> list[tuple[str
 
 
 def _fitting(metrics: pd.DataFrame, results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Accuracy on training bags in the last epoch, on test bags, and how far apart they are."""
+    """Accuracy on training bags in the tested epoch, on test bags, and how far apart they are."""
     keys = ["pooling", "topology", "fold", "run"]
-    last = metrics.loc[metrics.groupby(keys)["epoch"].idxmax()]
-    both = results.merge(last[[*keys, "accuracy_train"]], on=keys)
+    tested = results.assign(epoch=results["epochs"] - 1)
+    if "best_epoch" in results:
+        tested["epoch"] = results["best_epoch"].fillna(tested["epoch"])
+    both = tested.merge(metrics[[*keys, "epoch", "accuracy_train"]], on=[*keys, "epoch"])
     return [
         {"pooling": pooling, "topology": arm, "train": part["accuracy_train"].mean(),
          "test": part["accuracy"].mean(),
@@ -165,13 +169,25 @@ def _fitting(metrics: pd.DataFrame, results: pd.DataFrame) -> list[dict[str, Any
     ]  # fmt: skip
 
 
+def overfitting(fitting: list[dict[str, Any]]) -> str:
+    """How far training and test are apart in each arm, on average over the poolings."""
+    rows = pd.DataFrame(fitting).groupby("topology", sort=False)[["gap", "test"]].mean()
+    said = [
+        f"{100 * row['gap']:.1f} points {figures.named(str(arm))} (test {100 * row['test']:.1f} %)"
+        for arm, row in rows.iterrows()
+    ]
+    return ("Averaged over the poolings, accuracy on training bags is above that on test bags by "
+            + ", by ".join(said) + ".")  # fmt: skip
+
+
 def _pictures(
     tables: dict[str, pd.DataFrame], metrics: pd.DataFrame, shown: explain.Example | None,
     folder: Path, cohort: Cohort, words: Words,
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     wanted: dict[str, tuple[Any, ...]] = {"learning_curves": (figures.learning_curves, metrics)}
     if not tables["paired"].empty:
-        wanted["differences"] = (figures.differences, tables["paired"], tables["results"], words)
+        wanted["forest"] = (figures.forest, tables["paired"], tables["overall"], tables["results"],
+                            words)  # fmt: skip
     wanted["confusion"] = (figures.confusion, tables["predictions"], cohort.classes)
     wanted["dead_units"] = (figures.dead_units, metrics)
     if metrics["lam"].notna().any():

@@ -124,9 +124,9 @@ def published(pooling: str, arm: str, metric: str) -> str:
     return "{:.2f} ± {:.1f}".format(*found) if found else ""
 
 
-def published_gain(pooling: str, arm: str) -> float:
-    """The paper's own gain in accuracy by an arm, in percentage points; nan where it has none."""
-    with_, without = (PAPER.get((pooling, a), {}).get("accuracy") for a in (arm, OFF))
+def published_gain(pooling: str, arm: str, metric: str = "accuracy") -> float:
+    """The paper's own gain by an arm, in percentage points; nan where it has none."""
+    with_, without = (PAPER.get((pooling, a), {}).get(metric) for a in (arm, OFF))
     return with_[0] - without[0] if with_ and without else float("nan")
 
 

@@ -35,7 +35,7 @@ from mil_rbc.training.evaluation import (
 from mil_rbc.training.material import Material, make_objective
 from mil_rbc.training.resume import State, Trained
 from mil_rbc.training.schedule import stopped, weight
-from mil_rbc.training.trial import Trial, fingerprint
+from mil_rbc.training.trial import Trial, fingerprint, of_arm
 
 
 class Training:
@@ -45,11 +45,12 @@ class Training:
         self, trial: Trial, cohort: Cohort, split: Split, options: Options, folder: TrialFolder,
         fabric: Fabric,
     ) -> None:  # fmt: skip
-        self.trial, self.cohort, self.options, self.folder = trial, cohort, options, folder
+        self.trial, self.cohort, self.folder = trial, cohort, folder
         self.fabric = fabric
         self.told = 0.0
         self.seed = trial.seed(options.seed)
         self.key = fingerprint(trial, cohort, split, options)
+        self.options = options = of_arm(trial, options)
         self.train, self.test = split
         self.validation = np.array([], dtype=np.int64)
         if options.protocol == "nested":

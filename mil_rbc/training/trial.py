@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Split, deal, split_hash
+from mil_rbc.model.variants import ARMS
 from mil_rbc.options import FREE, Options, plain
 
 
@@ -35,6 +37,11 @@ class Trial:
         paired: same split, same initial weights, same order of bags.
         """
         return int(np.random.SeedSequence([base, self.fold, self.run]).generate_state(1)[0])
+
+
+def of_arm(trial: Trial, options: Options) -> Options:
+    """The options of a run as the trial's arm has them."""
+    return dataclasses.replace(options, **ARMS[trial.topology].changes)
 
 
 def grid(options: Options) -> list[Trial]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,31 @@ def test_all_arms_in_one_run_are_tabled_compared_and_reported(
         assert f"with {ARMS[arm].noun}" in page
     head = next(line for line in (out / "table1.md").read_text().splitlines() if "without" in line)
     assert all(f"attention, {arm.short}" in head for arm in ARMS.values())
+
+
+def test_the_controls_against_overfitting_change_the_options_of_their_arm_only(
+    tmp_path: Path, vectors: Cohort
+) -> None:
+    data, out = bags_folder(tmp_path / "data", vectors), tmp_path / "out"
+    arms = ["off", "weight_decay", "early_stopping"]
+    given = arguments(data, out, "--folds", "2", "--pooling", "max", "--topology", *arms,
+                      "--epochs", "30", "--lr", "0.01")  # fmt: skip
+    assert command(main, given) == 0
+    results = pd.read_csv(out / "results.csv").set_index(["topology", "fold"])
+    norms = {}
+    for arm in arms:
+        stored = torch.load(out / f"trials/max-{arm}-fold0-run0/checkpoint.pt", weights_only=True)
+        norms[arm] = float(stored["model"]["encoder.second.weight"].norm())
+    assert norms["weight_decay"] < norms["off"]
+    stopped = results.loc["early_stopping"]
+    assert (stopped["protocol"] == "nested").all()
+    assert (results.loc["off", "protocol"] == "paper").all()
+    assert (stopped["train_bags"] < results.loc["off", "train_bags"]).all()
+    assert (stopped["epochs"] - 1 - stopped["best_epoch"] <= 5).all()
+    page = (out / "report.html").read_text()
+    assert re.search(
+        r"points without topology \(test [\d.]+ %\), by -?[\d.]+ points with weight", page
+    )
 
 
 @pytest.mark.parametrize("arm", LOSSES)

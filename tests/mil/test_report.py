@@ -15,6 +15,8 @@ from mil_rbc.cli import command
 from mil_rbc.cohort import COHORTS
 from mil_rbc.data.bags import Cohort, Words
 from mil_rbc.options import Options
+from mil_rbc.report import bag as bag_page
+from mil_rbc.report import figures
 from mil_rbc.report.page import answers, departures, verdicts
 from mil_rbc.report.tables import compared
 from mil_rbc.run import main
@@ -216,3 +218,50 @@ def test_what_departs_from_the_paper_is_said(page: Path) -> None:
     assert "What is not as in the paper" in text
     for choice in ("a Gaussian mixture", "one Gaussian", "feature vectors of instances", "ELU"):
         assert choice in text
+
+
+def test_a_page_of_one_bag_sorts_its_cells_by_weight(page: Path, capsys) -> None:
+    run = page.parent
+    tested = pd.read_csv(run / "predictions.csv", dtype={"bag": str})
+    name = tested["bag"][0]
+    assert command(bag_page.main, [str(run), name]) == 0
+    written = run / "bags" / f"{name}.html"
+    assert capsys.readouterr().out.strip() == str(written)
+    text = written.read_text()
+    reader = Addresses()
+    reader.feed(text)
+    assert not reader.open
+    assert all(address.startswith(("data:", "#")) for address in reader.found)
+    cells = pd.read_csv(run / "instances.csv", dtype={"bag": str})
+    cells = cells[cells["bag"] == name]
+    for (pooling, arm), part in cells.groupby(["pooling", "topology"]):
+        section = text.split(f'id="{pooling}-{arm}"')[1].split("<h2")[0]
+        shown = [float(x) for x in re.findall(r"</div>(-?[\d.]+)", section)]
+        assert shown == sorted(shown, reverse=True)
+        assert shown == pytest.approx(sorted(part["weight"], reverse=True), abs=6e-4)
+
+
+def test_a_page_of_a_bag_that_is_not_there_names_the_nearest(page: Path, capsys) -> None:
+    name = pd.read_csv(page.parent / "predictions.csv", dtype={"bag": str})["bag"][0]
+    assert command(bag_page.main, [str(page.parent), name + "x"]) == 2
+    assert f"did you mean {name!r}?" in capsys.readouterr().err
+    assert command(bag_page.main, [str(page.parent / "nowhere"), name]) == 2
+    assert "name the folder of a run that is finished" in capsys.readouterr().err
+
+
+def test_the_forest_has_a_line_a_pooling_and_a_diamond(page: Path) -> None:
+    paired, overall, results = (
+        pd.read_csv(page.parent / f"{name}.csv") for name in ("paired", "overall", "results")
+    )
+    made = figures.forest(paired, overall, results, Words(blood=True), colours=figures.colours_of())
+    names = [text.get_text() for text in made.axes[0].get_yticklabels()]
+    assert names == ["anomaly", "max", "all poolings"]
+    for axis, metric in zip(made.axes, ("accuracy", "auroc"), strict=True):
+        marks = [line for line in axis.lines if line.get_marker() == "s"]
+        squares = [line.get_xdata()[0] for line in marks if len(line.get_xdata())]
+        wanted = 100 * paired[paired["metric"] == metric]["difference"]
+        assert squares == pytest.approx(wanted.tolist())
+        (diamond,) = axis.patches
+        row = overall[overall["metric"] == metric].iloc[0]
+        ends = (100 * row["bootstrap_low"], 100 * row["bootstrap_high"])
+        assert (diamond.xy[:, 0].min(), diamond.xy[:, 0].max()) == pytest.approx(ends)
