@@ -4,8 +4,9 @@ TORCHTOPO_CUDA=auto (the default) builds the CUDA kernels for the devices of thi
 any and nvcc is found; 1 insists, and builds for every architecture where there is no device; 0
 leaves them out. TORCHTOPO_CUDA_ARCHS is `native` (the devices at hand), `all`, as wheels want it,
 or a list as torch has it ("7.5;8.0;9.0+PTX"). nvcc is looked for in TORCHTOPO_NVCC, CUDA_HOME, PATH
-and /usr/local/cuda. cudart is linked statically and its symbols are hidden, so the module needs
-neither CUDA nor a driver to be imported.
+and /usr/local/cuda; TORCHTOPO_NVCCFLAGS are further flags for it, such as -lineinfo for a profiler.
+cudart is linked statically and its symbols are hidden, so the module needs neither CUDA nor a
+driver to be imported.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def compile_kernels(nvcc: str, archs: list[str], build_temp: Path, root: Path) -
         command.append("-compress-mode=size")
     if sys.platform != "win32":
         command += ["-Xcompiler", "-fPIC,-fvisibility=hidden"]
+    command += os.environ.get("TORCHTOPO_NVCCFLAGS", "").split()
     stamp = folder / "command.txt"
     same = stamp.exists() and stamp.read_text() == " ".join(command)
 

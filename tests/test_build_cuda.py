@@ -81,3 +81,9 @@ def test_a_list_is_taken_as_it_stands(machine):
 def test_what_cannot_be_is_said(machine, environment, said):
     with pytest.raises(SystemExit, match=said):
         machine(**environment)
+
+
+def test_further_flags_reach_nvcc(machine, tmp_path):
+    machine("9.0", TORCHTOPO_NVCCFLAGS="-lineinfo -O2")
+    build_cuda.compile_kernels(str(tmp_path / "nvcc"), ["9.0"], tmp_path, ROOT)
+    assert (tmp_path / "cuda" / "command.txt").read_text().endswith(" -lineinfo -O2")
