@@ -34,6 +34,16 @@ void check(cudaError_t error, const char* what) {
     case cudaErrorInvalidDevice:
       remedy = "no such device; see torch.cuda.device_count()";
       break;
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureUnjoined:
+    case cudaErrorStreamCaptureIsolation:
+    case cudaErrorStreamCaptureImplicit:
+    case cudaErrorStreamCaptureWrongThread:
+      remedy =
+          "a CUDA graph is being captured, and something before this call has ended the capture, "
+          "such as a synchronisation; warm up before it, and capture torch's current stream";
+      break;
     default:
       remedy = "an earlier kernel may have failed; CUDA_LAUNCH_BLOCKING=1 shows which";
   }

@@ -265,7 +265,11 @@ constexpr cudaError_t cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemor
                       cudaErrorInvalidConfiguration = 9, cudaErrorInsufficientDriver = 35,
                       cudaErrorNoDevice = 100, cudaErrorInvalidDevice = 101,
                       cudaErrorNoKernelImageForDevice = 209, cudaErrorUnsupportedPtxVersion = 222,
-                      cudaErrorLaunchOutOfResources = 701;
+                      cudaErrorLaunchOutOfResources = 701, cudaErrorLaunchFailure = 719,
+                      cudaErrorStreamCaptureUnsupported = 900,
+                      cudaErrorStreamCaptureInvalidated = 901, cudaErrorStreamCaptureUnjoined = 904,
+                      cudaErrorStreamCaptureIsolation = 905, cudaErrorStreamCaptureImplicit = 906,
+                      cudaErrorStreamCaptureWrongThread = 908;
 inline cudaError_t cudaSetDevice(int device) {
   return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
 }

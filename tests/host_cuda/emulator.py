@@ -102,6 +102,9 @@ class Kernels:
         finally:
             self.library.overwrite(_argument(None), ctypes.c_int64(0))
 
+    def check(self, error: int) -> None:
+        self._call("host_check", error)
+
     def set_device(self, device: int) -> None:
         self._call("host_set_device", device)
 

@@ -81,6 +81,10 @@ int host_pair_lengths(const void* points, int dtype, int metric, std::int64_t co
   });
 }
 
+int host_check(int error) {
+  return guarded([&] { check(cudaError_t(error), "launching a kernel"); });
+}
+
 int host_set_device(int device) {
   return guarded([&] { set_device(device); });
 }

@@ -408,3 +408,13 @@ def test_errors_are_exceptions(library: emulator.Kernels) -> None:
         library.trees(np.zeros((1, 3000, 2), np.float32), plan="one_block")
     with pytest.raises(RuntimeError, match="no such device"):
         library.set_device(99)
+    library.check(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [(719, "an earlier kernel"), (900, "a CUDA graph"), (901, "a CUDA graph"), (2, "fewer or")],
+)
+def test_an_error_names_its_cause(library: emulator.Kernels, error: int, remedy: str) -> None:
+    with pytest.raises(RuntimeError, match=f"while launching a kernel: .*{remedy}"):
+        library.check(error)
