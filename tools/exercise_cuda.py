@@ -23,10 +23,11 @@ def exercise(device: torch.device) -> None:
             torchtopo.minimum_spanning_tree(matrices, lengths=lengths)
             torch.ops.torchtopo.farthest_pairs(clouds, "euclidean", lengths, None)
             points, cu_seqlens = torchtopo.pack(list(clouds))
-            torchtopo.vietoris_rips_generators(points, cu_seqlens=cu_seqlens)
+            torchtopo.vietoris_rips_generators(points, cu_seqlens=cu_seqlens, max_seqlen=n)
         tiny = (1e-30 if dtype == torch.float32 else 1e-200) * clouds
         torchtopo.vietoris_rips_pairs(tiny)
         torchtopo.vietoris_rips_pairs(torch.randn(2100, 2, dtype=dtype).to(device))
+        torchtopo.minimum_spanning_tree(torch.rand(1100, 1100, dtype=dtype).to(device))
 
 
 def main() -> None:

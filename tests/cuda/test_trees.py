@@ -239,6 +239,25 @@ def test_zero_vectors_under_cosine(device: torch.device, plan: str, n: int) -> N
     assert torch.equal(found.cpu(), torchtopo.vietoris_rips_pairs(cloud, metric="cosine"))
 
 
+def test_the_longest_packed_bag(device: torch.device, plan: str) -> None:
+    points, cu_seqlens = torchtopo.pack([grid(n, 3) for n in (40, 1, 64, 7)])
+    ragged = {"cu_seqlens": cu_seqlens.to(device), "max_seqlen": 64}
+    found = torchtopo.vietoris_rips_generators(points.to(device), **ragged)
+    expected = torchtopo.vietoris_rips_generators(points, cu_seqlens=cu_seqlens)
+    assert torch.equal(found.cpu(), expected)
+
+
+def test_a_packed_bag_longer_than_said_is_padding(gpu: torch.device) -> None:
+    points, cu_seqlens = torchtopo.pack([grid(n, 3) for n in (40, 1, 64, 7)])
+    ragged = {"cu_seqlens": cu_seqlens.to(gpu), "max_seqlen": 63}
+    found = torchtopo.vietoris_rips_pairs(points.to(gpu), **ragged).cpu()
+    expected = torchtopo.vietoris_rips_pairs(points, cu_seqlens=cu_seqlens)
+    expected[39 : 39 + 63] = -1
+    assert torch.equal(found, expected)
+    with pytest.raises(ValueError, match="max_seqlen is 63, but bag 2 has 64 points"):
+        torchtopo.vietoris_rips_pairs(points.to(gpu), **ragged, validate=True)
+
+
 def test_a_bag_too_large_for_the_path_is_an_error(gpu: torch.device) -> None:
     from torchtopo._operators import cuda as _cuda
 
