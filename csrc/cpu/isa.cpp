@@ -24,12 +24,16 @@
 #include "kd_order.hpp"
 #include "plan.hpp"
 #include "scratch.hpp"
+#include "sort.hpp"
 #include "spin_lock.hpp"
 #include "team.hpp"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && \
     !defined(TORCHTOPO_ONLY_BASELINE)
 #define TORCHTOPO_X86 1
+#if defined(__x86_64__) && !defined(TORCHTOPO_PLAIN_VECTORS)
+#define TORCHTOPO_MULTIPLIES_PAIRS 1
+#endif
 #endif
 
 #define ISA baseline
@@ -81,17 +85,24 @@
 namespace torchtopo {
 namespace {
 
+#if TORCHTOPO_MULTIPLIES_PAIRS
+constexpr bool multiplies_pairs = true;
+#else
+constexpr bool multiplies_pairs = false;
+#endif
+
 const InstructionSet all[] = {
-    {"baseline", [] { return true; }, baseline::kernels<float>(), baseline::kernels<double>()},
+    {"baseline", [] { return true; }, multiplies_pairs, baseline::kernels<float>(),
+     baseline::kernels<double>()},
 #if TORCHTOPO_X86
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
-     avx2::kernels<float>(), avx2::kernels<double>()},
+     multiplies_pairs, avx2::kernels<float>(), avx2::kernels<double>()},
     {"avx512",
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
      },
-     avx512::kernels<float>(), avx512::kernels<double>()},
+     multiplies_pairs, avx512::kernels<float>(), avx512::kernels<double>()},
 #endif
 };
 

@@ -60,13 +60,13 @@ struct Kernels {
   // Of a distance matrix. False, and no tree, if an entry i < j is negative.
   bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, Scratch&, Team,
                          Edge<Real>* tree);
-  // Of points: by the matrix of their distances; without it, row by row; so, but spared most of the
-  // distances by a coarse copy; by boxes around neighbours. The last two ask for finite
-  // coordinates.
-  FindTree<Real> prim_tiled, prim_matrix_free, prim_coarse, boruvka;
+  // Of points: by the matrix of their distances; by that of their codes' distances; without one,
+  // row by row; so, but spared most of the distances by a coarse copy; by boxes around neighbours.
+  // The last two ask for finite coordinates.
+  FindTree<Real> prim_tiled, prim_codes, prim_matrix_free, prim_coarse, boruvka;
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&, Team);
   // Tree and farthest pair at once, for little more than the tree: they need the same distances.
-  FindTreeAndFarthest<Real> prim_tiled_and_farthest;
+  FindTreeAndFarthest<Real> prim_tiled_and_farthest, prim_codes_and_farthest;
   // Of one edge or point, in double.
   double (*length)(const Real* x, const Real* y, std::size_t d, Metric);
   double (*norm)(const Real* x, std::size_t d);
@@ -78,6 +78,7 @@ struct Kernels {
 struct InstructionSet {
   const char* name;
   bool (*available)();
+  bool multiplies_pairs;  // 16-bit numbers, in one instruction: only so is prim_codes quicker
   Kernels<float> for_float;
   Kernels<double> for_double;
 

@@ -1,7 +1,7 @@
 // Which kernel finds the tree of n points in d dimensions: by the matrix of their distances while
 // that is cheaper to store than its rows are to compute again (it takes a gigabyte at 16384 points
-// in float); else row by row; of many points with the help of a coarse copy, or, in few dimensions,
-// of boxes.
+// in float), in many dimensions by that of their codes' distances; else row by row; of many points
+// with the help of a coarse copy, or, in few dimensions, of boxes.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace torchtopo {
 
-enum class Plan { tiled, matrix_free, coarse, boxes };
+enum class Plan { tiled, codes, matrix_free, coarse, boxes };
 
 // The kernel of each plan, in the order of their names.
 template <class Real>
@@ -29,6 +29,8 @@ template <class Real>
 inline constexpr Way<Real> ways[] = {
     {Plan::tiled, "tiled", &Kernels<Real>::prim_tiled, true,
      &Kernels<Real>::prim_tiled_and_farthest},
+    {Plan::codes, "codes", &Kernels<Real>::prim_codes, true,
+     &Kernels<Real>::prim_codes_and_farthest},
     {Plan::matrix_free, "matrix-free", &Kernels<Real>::prim_matrix_free, true, nullptr},
     {Plan::coarse, "coarse", &Kernels<Real>::prim_coarse, false, nullptr},
     {Plan::boxes, "boxes", &Kernels<Real>::boruvka, false, nullptr},
@@ -46,12 +48,16 @@ inline constexpr Range plans[] = {
     {65536, 8, Plan::boxes},  {16384, 5, Plan::boxes},     {8192, 4, Plan::boxes},
     {4096, 2, Plan::boxes},   {8192, 32, Plan::coarse},    {1024, 16, Plan::matrix_free},
     {4096, 32, Plan::coarse}, {129, 8, Plan::matrix_free}, {16385, any, Plan::matrix_free},
-    {0, any, Plan::tiled},
+    {0, 63, Plan::tiled},     {1024, any, Plan::codes},    {0, 127, Plan::tiled},
+    {512, any, Plan::codes},  {256, 1024, Plan::codes},    {0, any, Plan::tiled},
 };
 
 inline Plan plan_of(int n, int d) {
   for (const Range& range : plans)
-    if (n >= range.n && d <= range.d) return range.plan;
+    if (n >= range.n && d <= range.d) {
+      const bool slow = range.plan == Plan::codes && !instruction_set().multiplies_pairs;
+      return slow ? Plan::tiled : range.plan;
+    }
   return Plan::tiled;
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -24,7 +25,7 @@ namespace torchtopo::ISA {
 template <class Real>
 struct Tile {
   static constexpr int T = 32 / int(sizeof(Real));  // one vector of 32 bytes per row
-  using Row = Vec<Key<Real>, T>;
+  using Row = Vec<std::conditional_t<T == 8, std::int32_t, std::int64_t>, T>;
   Row row[T];
 
   void load_from(const Real* corner, std::size_t stride) {

@@ -22,8 +22,11 @@
 
 namespace torchtopo::ISA {
 
-template <class Lanes, class Real>
-void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
+// Calls joined(v, weight) for every vertex v but the first, when an edge of that weight has just
+// made it part of the tree.
+template <class Lanes, class Real, class Joined>
+void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree,
+          Joined joined) {
   constexpr int W = Lanes::width;
   using Vertex = typename Lanes::Vertex;
   using Vertices = typename Lanes::Vertices;
@@ -73,7 +76,13 @@ void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     // Without a branch, which would be guessed wrong half the time.
     const int i = int(smaller(tree[k].ends)), j = int(larger(tree[k].ends));
     newest = i ^ ((i ^ j) & -int(in_tree[i]));
+    joined(newest, tree[k].weight);
   }
+}
+
+template <class Lanes, class Real>
+void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
+  prim<Lanes>(rows, stride, n, scratch, tree, [](int, Key<Real>) {});
 }
 
 }  // namespace torchtopo::ISA

@@ -43,6 +43,15 @@ inline bool every(Mask mask) {
   for (int k = 1; k < words; ++k) all &= word[k];
   return all == ~std::uint64_t(0);
 }
+// Whether it holds in some lane.
+template <class Mask>
+inline bool some(Mask mask) {
+  constexpr int words = int(sizeof(Mask) / sizeof(std::uint64_t));
+  const auto word = bits<Vec<std::uint64_t, words>>(mask);
+  std::uint64_t any = word[0];
+  for (int k = 1; k < words; ++k) any |= word[k];
+  return any != 0;
+}
 // Written out, for only then does GCC see the one instruction that they are.
 template <class V>
 inline V minimum(V a, V b) {
@@ -116,6 +125,12 @@ inline bool every(MaskOf<T, W> mask) {
   for (int k = 0; k < W; ++k) all = all && mask.lane[k];
   return all;
 }
+template <class T, int W>
+inline bool some(MaskOf<T, W> mask) {
+  bool any = false;
+  for (int k = 0; k < W; ++k) any = any || mask.lane[k];
+  return any;
+}
 template <class T, int W, class M>
 inline Vec<T, W> select(M mask, Vec<T, W> yes, Vec<T, W> no) {
   for (int k = 0; k < W; ++k) yes.lane[k] = mask.lane[k] ? yes.lane[k] : no.lane[k];
@@ -187,6 +202,22 @@ inline Vec<To, int(sizeof...(I))> widen(const From* from, std::integer_sequence<
 template <class To, int W, class From>
 inline Vec<To, W> widen(const From* from) {
   return widen<To>(from, std::make_integer_sequence<int, W>());
+}
+
+// The products of neighbours, added up in pairs: a[0] b[0] + a[1] b[1], ... Written by name, for
+// GCC finds that instruction in loops over plain numbers only.
+template <int W>
+inline Vec<std::int32_t, W> dot_pairs(Vec<std::int16_t, 2 * W> a, Vec<std::int16_t, 2 * W> b) {
+#if defined(TORCHTOPO_MULTIPLIES_PAIRS)
+  if constexpr (W == 4)
+    return __builtin_ia32_pmaddwd128(a, b);
+  else
+    return __builtin_ia32_pmaddwd256(a, b);
+#else
+  Vec<std::int32_t, W> sum;
+  for (int k = 0; k < W; ++k) sum[k] = a[2 * k] * b[2 * k] + a[2 * k + 1] * b[2 * k + 1];
+  return sum;
+#endif
 }
 
 // The number of the lowest bit that is set.

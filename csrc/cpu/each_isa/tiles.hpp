@@ -24,7 +24,19 @@
 
 namespace torchtopo::ISA {
 
-template <class Rule, class Real, int W, int R, int V>
+// How an entry is made: `add` joins a coordinate of x and of y to a sum, `join` two sums of parts
+// of the depth, and `keys` are those of the entries (i, left), (i, left + 1), ...
+template <class Rule, class Real, int W>
+struct Direct {
+  using Number = Vec<Real, W>;
+  static Number add(Number sum, Number x, Number y) {
+    return Rule::template add<Real, W>(sum, x - y);
+  }
+  static Number join(Number a, Number b) { return Rule::template join<Real, W>(a, b); }
+  static Number keys(Number sum, int, int) { return bits<Number>(length_keys<Real, W>(sum)); }
+};
+
+template <class Entries, class Real, int W, int R, int V>
 inline void add_tile(const Real* const (&rows)[R], const Real* panel, int depth,
                      Vec<Real, W> (&sum)[R][V]) {
   for (int k = 0; k < depth; ++k) {
@@ -34,7 +46,7 @@ inline void add_tile(const Real* const (&rows)[R], const Real* panel, int depth,
     for (int r = 0; r < R; ++r) {
       const auto x = broadcast<Real, W>(rows[r][k]);
 #pragma GCC unroll 4
-      for (int c = 0; c < V; ++c) sum[r][c] = Rule::template add<Real, W>(sum[r][c], x - column[c]);
+      for (int c = 0; c < V; ++c) sum[r][c] = Entries::add(sum[r][c], x, column[c]);
     }
   }
 }
@@ -72,21 +84,22 @@ inline void pack_panel(const Real* points, int n, int d, int left, int from, Rea
 
 // The block from coordinate `from` on of the distances of points i, top <= i < bottom, and
 // left + c, c < V * W, is joined to out[i * stride + c]; after the last block out holds keys.
-template <class Rule, class Real, int W, int R, int V>
-inline void distance_block(const Real* points, int n, int d, int top, int bottom, const Real* panel,
-                           int from, Real* out, std::size_t stride) {
+template <int W, int R, int V, class Entries, class Real>
+inline void distance_block(const Entries& entries, const Real* points, int n, int d, int top,
+                           int bottom, int left, const Real* panel, int from, Real* out,
+                           std::size_t stride) {
   const int to = from + deep < d ? from + deep : d;
   for (int i = top; i < bottom; i += R) {
     const Real* x[R];
     for (int r = 0; r < R; ++r) x[r] = row_of(points, n, d, i + r) + from;
     Vec<Real, W> sum[R][V] = {};
-    add_tile<Rule, Real, W, R, V>(x, panel, to - from, sum);
+    add_tile<Entries, Real, W, R, V>(x, panel, to - from, sum);
     for (int r = 0; r < R && i + r < bottom; ++r) {
       Real* row = out + std::size_t(i + r) * stride;
       for (int c = 0; c < V; ++c) {
         Vec<Real, W> total = sum[r][c];
-        if (from > 0) total = Rule::template join<Real, W>(load<Real, W>(row + c * W), total);
-        if (to == d) total = bits<Vec<Real, W>>(length_keys<Real, W>(total));
+        if (from > 0) total = Entries::join(load<Real, W>(row + c * W), total);
+        if (to == d) total = entries.keys(total, i + r, left + c * W);
         store(row + c * W, total);
       }
     }
@@ -96,9 +109,9 @@ inline void distance_block(const Real* points, int n, int d, int top, int bottom
 // The whole matrix of keys: rows[i * stride + j] for i <= j and more. As many points as fit a
 // core's cache with a block of their depth meet all panels, or those of a group, before the next
 // points do; a team shares out the groups.
-template <class Rule, class Real, int W, int R, int V>
-void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Team team, Real* rows,
-                    std::size_t stride) {
+template <int W, int R, int V, class Entries, class Real>
+void distance_tiles(const Entries& entries, const Real* points, int n, int d, Scratch& scratch,
+                    Team team, Real* rows, std::size_t stride) {
   constexpr int C = V * W, together = int(fast_cache / 8) / (deep * int(sizeof(Real))) / R * R;
   const int padded = (n + C - 1) / C * C, group = team.alone() ? padded : 64;
   Real* panels = scratch.take<Real>(std::size_t(padded) * std::size_t(d));
@@ -118,8 +131,8 @@ void distance_tiles(const Real* points, int n, int d, Scratch& scratch, Team tea
     for (int from = 0; from < d; from += deep)
       for (int left = std::max(begin, top / C * C); left < std::min(begin + group, n); left += C) {
         const int bottom = std::min({top + together, left + C, n});
-        distance_block<Rule, Real, W, R, V>(points, n, d, top, bottom, panel_of(left, from), from,
-                                            rows + left, stride);
+        distance_block<W, R, V>(entries, points, n, d, top, bottom, left, panel_of(left, from),
+                                from, rows + left, stride);
       }
   });
 }
@@ -162,8 +175,8 @@ Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch, Team
     const int left = (strips - 1 - int(k)) * C, bottom = left + C < n ? left + C : n;
     for (int from = 0; from < d; from += deep) {
       pack_panel<C>(points, n, d, left, from, panel);
-      distance_block<Rule, Real, W, R, V>(points, n, d, 0, bottom, panel, from, strip,
-                                          std::size_t(C));
+      distance_block<W, R, V>(Direct<Rule, Real, W>(), points, n, d, 0, bottom, left, panel, from,
+                              strip, std::size_t(C));
     }
     for (int i = 0; i < bottom; ++i) offer_keys<C>(strip + std::size_t(i) * C, i, left, n, best);
   };
