@@ -38,7 +38,7 @@ def test_everything_is_written(out: Path) -> None:
         assert (out / name).stat().st_size > 0, name
     figures = {p.stem for p in (out / "figures").glob("*.png")}
     assert figures == {
-        "confusion", "dead_units", "differences", "fig4_cell_scores", "fig5_heat_maps",
+        "confusion", "dead_units", "fig4_cell_scores", "fig5_heat_maps", "forest",
         "lambda_ratio", "latent_maps", "learning_curves",
     }  # fmt: skip
     trials = sorted(p.name for p in (out / "trials").iterdir())
