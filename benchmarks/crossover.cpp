@@ -37,7 +37,7 @@ int main() {
   std::printf("  chosen\n");
   for (const int n : {256, 512, 1024, 4096, 8192, 16384, 70000})
     for (const int d : {2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 96, 128, 512, 1024}) {
-      if (n > 16384 && d > 8) continue;
+      if (n > 16384 && d > 64) continue;
       std::vector<float> points(std::size_t(n) * std::size_t(d));
       for (float& x : points) x = normal(random);
       std::vector<Edge<float>> tree(static_cast<std::size_t>(n));
@@ -52,7 +52,10 @@ int main() {
       std::printf("%6d %4d", n, d);
       for (const Way<float>& way : ways<float>) {
         const bool matrix = way.plan == Plan::tiled || way.plan == Plan::codes;
-        const bool hopeless = matrix ? n > 16384 : d > 96 || (way.plan == Plan::boxes && d > 16);
+        const bool hopeless = matrix ? n > 16384
+                              : way.plan == Plan::segments
+                                  ? false
+                                  : d > (way.plan == Plan::boxes ? 12 : 96) || n * d > 1 << 21;
         std::printf(" %15.4f", hopeless ? 0.0 : time(kernels.*way.kernel));
       }
       std::printf("  %s\n", way_of<float>(plan_of(n, d)).name);

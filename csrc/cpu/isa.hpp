@@ -61,9 +61,9 @@ struct Kernels {
   bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, Scratch&, Team,
                          Edge<Real>* tree);
   // Of points: by the matrix of their distances; by that of their codes' distances; without one,
-  // row by row; so, but spared most of the distances by a coarse copy; by boxes around neighbours.
-  // The last two ask for finite coordinates.
-  FindTree<Real> prim_tiled, prim_codes, prim_matrix_free, prim_coarse, boruvka;
+  // row by row; so, but spared most of the distances by a coarse copy; by boxes around neighbours;
+  // by the smallest edges into segments. The last three ask for finite coordinates.
+  FindTree<Real> prim_tiled, prim_codes, prim_matrix_free, prim_coarse, boruvka, boruvka_segments;
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&, Team);
   // Tree and farthest pair at once, for little more than the tree: they need the same distances.
   FindTreeAndFarthest<Real> prim_tiled_and_farthest, prim_codes_and_farthest;

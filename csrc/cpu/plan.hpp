@@ -1,7 +1,8 @@
-// Which kernel finds the tree of n points in d dimensions: by the matrix of their distances while
-// that is cheaper to store than its rows are to compute again (it takes a gigabyte at 16384 points
-// in float), in many dimensions by that of their codes' distances; else row by row; of many points
-// with the help of a coarse copy, or, in few dimensions, of boxes.
+// Which kernel finds the tree of n points in d dimensions. Of some thousands, by the matrix of
+// their distances while that is cheaper to store than its rows are to compute again, in many
+// dimensions by that of their codes' distances; else row by row; of more with the help of a coarse
+// copy, or, in few dimensions, of boxes; in many by the smallest edges into segments, which waits
+// for no memory.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,7 @@
 
 namespace torchtopo {
 
-enum class Plan { tiled, codes, matrix_free, coarse, boxes };
+enum class Plan { tiled, codes, matrix_free, coarse, boxes, segments };
 
 // The kernel of each plan, in the order of their names.
 template <class Real>
@@ -34,6 +35,7 @@ inline constexpr Way<Real> ways[] = {
     {Plan::matrix_free, "matrix-free", &Kernels<Real>::prim_matrix_free, true, nullptr},
     {Plan::coarse, "coarse", &Kernels<Real>::prim_coarse, false, nullptr},
     {Plan::boxes, "boxes", &Kernels<Real>::boruvka, false, nullptr},
+    {Plan::segments, "segments", &Kernels<Real>::boruvka_segments, false, nullptr},
 };
 
 // From so many points on, in up to so many dimensions; the first row that fits holds.
@@ -45,11 +47,13 @@ struct Range {
 
 inline constexpr int any = std::numeric_limits<int>::max();
 inline constexpr Range plans[] = {
-    {65536, 8, Plan::boxes},  {16384, 5, Plan::boxes},     {8192, 4, Plan::boxes},
-    {4096, 2, Plan::boxes},   {8192, 32, Plan::coarse},    {1024, 16, Plan::matrix_free},
-    {4096, 32, Plan::coarse}, {129, 8, Plan::matrix_free}, {16385, any, Plan::matrix_free},
-    {0, 63, Plan::tiled},     {1024, any, Plan::codes},    {0, 127, Plan::tiled},
-    {512, any, Plan::codes},  {256, 1024, Plan::codes},    {0, any, Plan::tiled},
+    {65536, 8, Plan::boxes},       {16384, 5, Plan::boxes},      {8192, 4, Plan::boxes},
+    {4096, 2, Plan::boxes},        {65536, any, Plan::segments}, {8192, 24, Plan::coarse},
+    {16385, any, Plan::segments},  {16384, 256, Plan::segments}, {8192, 128, Plan::segments},
+    {1024, 16, Plan::matrix_free}, {4096, 24, Plan::coarse},     {4096, 96, Plan::segments},
+    {129, 8, Plan::matrix_free},   {0, 63, Plan::tiled},         {1024, any, Plan::codes},
+    {0, 127, Plan::tiled},         {512, any, Plan::codes},      {256, 1024, Plan::codes},
+    {0, any, Plan::tiled},
 };
 
 inline Plan plan_of(int n, int d) {

@@ -217,6 +217,7 @@ int main() {
     check_points<float>(random, 1100, 2);
     check_points<double>(random, 600, 3);
     check_points<float>(random, 700, 9);
+    check_points<float>(random, 300, 260);  // several segments, and deeper than a block
     check_packed<float>(random);
     check_packed<double>(random);
   }

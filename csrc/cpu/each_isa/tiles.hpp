@@ -106,32 +106,52 @@ inline void distance_block(const Entries& entries, const Real* points, int n, in
   }
 }
 
-// The whole matrix of keys: rows[i * stride + j] for i <= j and more. As many points as fit a
-// core's cache with a block of their depth meet all panels, or those of a group, before the next
-// points do; a team shares out the groups.
+// A cloud in panels of C points, the depth in blocks; a team shares out parts of so many points.
+template <int C, class Real>
+class Panels {
+ public:
+  Panels(const Real* points, int n, int d, Scratch& scratch, Team team, int part = 64)
+      : d_(d), padded_(std::size_t((n + C - 1) / C * C)) {
+    values_ = scratch.take<Real>(padded_ * std::size_t(d));
+    team.in_parts(std::int64_t(padded_) / C, part / C, [&](std::int64_t first, std::int64_t last) {
+      for (int from = 0; from < d; from += deep)
+        for (int left = int(first) * C; left < int(last) * C; left += C)
+          pack_panel<C>(points, n, d, left, from, at(left, from));
+    });
+  }
+
+  // Coordinates from `from` on of the points from `left` on.
+  Real* at(int left, int from) const {
+    const int depth = d_ - from < deep ? d_ - from : deep;
+    return values_ + padded_ * std::size_t(from) + std::size_t(left) * std::size_t(depth);
+  }
+
+ private:
+  int d_;
+  std::size_t padded_;
+  Real* values_;
+};
+
+// As many points as fit a core's cache with a block of their depth.
+template <class Real, int R>
+constexpr int rows_in_cache = int(fast_cache / 8) / (deep * int(sizeof(Real))) / R * R;
+
+// The whole matrix of keys: rows[i * stride + j] for i <= j and more. As many points as fit the
+// cache meet all panels, or those of a group, before the next points do; a team shares out the
+// groups.
 template <int W, int R, int V, class Entries, class Real>
 void distance_tiles(const Entries& entries, const Real* points, int n, int d, Scratch& scratch,
                     Team team, Real* rows, std::size_t stride) {
-  constexpr int C = V * W, together = int(fast_cache / 8) / (deep * int(sizeof(Real))) / R * R;
+  constexpr int C = V * W, together = rows_in_cache<Real, R>;
+  const Panels<C, Real> panels(points, n, d, scratch, team);
   const int padded = (n + C - 1) / C * C, group = team.alone() ? padded : 64;
-  Real* panels = scratch.take<Real>(std::size_t(padded) * std::size_t(d));
-  const auto panel_of = [=](int left, int from) {
-    const int depth = d - from < deep ? d - from : deep;
-    return panels + std::size_t(padded) * std::size_t(from) +
-           std::size_t(left) * std::size_t(depth);
-  };
-  team.in_parts(padded / C, group / C, [&](std::int64_t first, std::int64_t last) {
-    for (int from = 0; from < d; from += deep)
-      for (int left = int(first) * C; left < int(last) * C; left += C)
-        pack_panel<C>(points, n, d, left, from, panel_of(left, from));
-  });
   const int groups = (n + group - 1) / group, blocks = (n + together - 1) / together;
   team.each(std::int64_t(blocks) * groups, [&](int, std::int64_t k) {
     const int top = int(k / groups) * together, begin = int(k % groups) * group;
     for (int from = 0; from < d; from += deep)
       for (int left = std::max(begin, top / C * C); left < std::min(begin + group, n); left += C) {
         const int bottom = std::min({top + together, left + C, n});
-        distance_block<W, R, V>(entries, points, n, d, top, bottom, left, panel_of(left, from),
+        distance_block<W, R, V>(entries, points, n, d, top, bottom, left, panels.at(left, from),
                                 from, rows + left, stride);
       }
   });
