@@ -5,10 +5,12 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../elder_rule.hpp"
 #include "cloud.hpp"
+#include "kept_scratch.hpp"
 #include "pool.hpp"
 #include "team.hpp"
 
@@ -27,13 +29,14 @@ int threads_for(double work, int threads) {
 template <class Work>
 void for_each_bag(std::int64_t bags, int threads, Work work) {
   const int workers = int(std::clamp<std::int64_t>(bags, 1, threads));
-  std::vector<Scratch> scratch(static_cast<std::size_t>(workers));
+  std::vector<Scratch> scratch = KeptScratch::of_process().borrow(std::size_t(workers));
   const Team team(threads / workers);
   parallel_for(bags, threads, [&](int worker, std::int64_t b) {
     Scratch& mine = scratch[std::size_t(worker)];
     mine.reset();
     work(mine, team, b);
   });
+  KeptScratch::of_process().give_back(std::move(scratch));
 }
 
 // Bag b as its space holds it.

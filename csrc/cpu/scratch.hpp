@@ -33,6 +33,13 @@ class Scratch {
     return reinterpret_cast<T*>(chunks_.back().memory.get());
   }
 
+  // What the system gave.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const Chunk& chunk : chunks_) sum += chunk.size;
+    return sum;
+  }
+
   // All that was taken is free again, and stays ours for the next bag.
   void reset() {
     for (Chunk& chunk : chunks_) chunk.used = 0;
