@@ -30,12 +30,14 @@ struct Bags {
   std::int64_t first_name(std::int64_t b) const { return cu_seqlens ? cu_seqlens[b] : 0; }
 };
 
-// Points (rows, d) and their metric; or, precomputed, a matrix (d, d) of distances for each bag.
+// Points (rows, d) and their metric; or, precomputed, a matrix (d, d) of distances for each bag,
+// whose halves the caller may promise to be alike; the kernels of CUDA never read the lower one.
 template <class Real>
 struct Space {
   const Real* values;
   std::int64_t d;
   Metric metric;
+  bool symmetric = false;
 };
 
 // The same while its dtype is a number: 0 is float32, 1 float64.
@@ -44,10 +46,11 @@ struct AnySpace {
   int dtype;
   std::int64_t d;
   Metric metric;
+  bool symmetric = false;
 
   template <class Real>
   Space<Real> as() const {
-    return {static_cast<const Real*>(values), d, metric};
+    return {static_cast<const Real*>(values), d, metric, symmetric};
   }
 };
 

@@ -18,6 +18,7 @@ pairs = torch.tensor([[[0, 1], [1, 2], [-1, -1]]] * 2)
 SAMPLES = [
     (ops.trees, (distances, "precomputed", None, None)),
     (ops.trees, (distances.half(), "precomputed", torch.tensor([5, 1]), None)),
+    (ops.trees, (distances, "precomputed", None, None, None, True)),
     (ops.trees, (points, "euclidean", None, None)),
     (ops.trees, (leaf, "cosine", lengths, None)),
     (ops.trees, (points[0].bfloat16(), "manhattan", None, None)),

@@ -6,7 +6,7 @@ The caller has checked shapes and allocated the outputs; `_operators/arguments.p
 from typing import Any, TypeAlias
 
 # Address of the values, 0 for float32 or 1 for float64, coordinates, place in `_metric.METRICS`.
-Space: TypeAlias = tuple[int, int, int, int]
+Space: TypeAlias = tuple[int, int, int, int, bool]
 # How many, the most points of one, rows of all, and the addresses of lengths or cu_seqlens, or 0.
 Bags: TypeAlias = tuple[int, int, int, int, int]
 

@@ -42,8 +42,8 @@ void for_each_bag(std::int64_t bags, int threads, Work work) {
 // Bag b as its space holds it.
 template <class Real>
 Cloud<Real> bag_of(const Space<Real>& space, const Bags& bags, std::int64_t b) {
-  return {space.values + bags.first_row(b) * space.d, int(bags.size(b)), int(space.d),
-          space.metric};
+  return {space.values + bags.first_row(b) * space.d, int(bags.size(b)), int(space.d), space.metric,
+          space.symmetric};
 }
 
 void name_pair(const Bags& bags, std::int64_t b, Endpoints ends, std::int64_t* pair) {

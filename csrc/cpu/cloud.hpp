@@ -20,10 +20,10 @@ namespace torchtopo {
 
 // The tree of a matrix. Edges come back sorted, their weights are the matrix's entries.
 template <class Real>
-void tree_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& scratch, Team team,
-                    Edge<Real>* tree) {
-  if (!instruction_set().kernels<Real>().prim_of_matrix(distances, stride, n, scratch, team,
-                                                        tree)) {
+void tree_of_matrix(const Real* distances, std::size_t stride, int n, bool symmetric,
+                    Scratch& scratch, Team team, Edge<Real>* tree) {
+  if (!instruction_set().kernels<Real>().prim_of_matrix(distances, stride, n, symmetric, scratch,
+                                                        team, tree)) {
     const auto weight = [=](int i, int j) {
       return distances[std::size_t(i) * stride + std::size_t(j)];
     };
@@ -94,13 +94,14 @@ struct Cloud {
   const Real* values;
   int n, d;
   Metric metric;
+  bool symmetric;
 
   bool is_matrix() const { return metric == Metric::precomputed; }
 
   void tree(Scratch& scratch, Team team, Edge<Real>* edges) const {
     if (n < 2) return;
     if (is_matrix())
-      tree_of_matrix(values, std::size_t(d), n, scratch, team, edges);
+      tree_of_matrix(values, std::size_t(d), n, symmetric, scratch, team, edges);
     else
       tree_of_points(values, n, d, metric, scratch, team, edges);
   }

@@ -57,9 +57,10 @@ using FindTreeAndFarthest = Farthest<Real> (*)(const Real* points, int n, int d,
 
 template <class Real>
 struct Kernels {
-  // Of a distance matrix. False, and no tree, if an entry i < j is negative.
-  bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, Scratch&, Team,
-                         Edge<Real>* tree);
+  // Of a distance matrix, promised to be symmetric or not. False, and no tree, if an entry i < j is
+  // negative.
+  bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, bool symmetric, Scratch&,
+                         Team, Edge<Real>* tree);
   // Of points: by the matrix of their distances; by that of their codes' distances; without one,
   // row by row; so, but spared most of the distances by a coarse copy; by boxes around neighbours;
   // by the smallest edges into segments. The last three ask for finite coordinates.

@@ -51,9 +51,10 @@ template <>
 struct type_caster<torchtopo::AnySpace> {
   PYBIND11_TYPE_CASTER(torchtopo::AnySpace, const_name("Space"));
   bool load(handle source, bool) {
-    std::int64_t is[4];
-    if (!load_numbers(source, is, 4)) return false;
-    value = {torchtopo::at<const void>(is[0]), int(is[1]), is[2], torchtopo::Metric(is[3])};
+    std::int64_t is[5];
+    if (!load_numbers(source, is, 5)) return false;
+    value = {torchtopo::at<const void>(is[0]), int(is[1]), is[2], torchtopo::Metric(is[3]),
+             is[4] != 0};
     return true;
   }
 };

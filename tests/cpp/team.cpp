@@ -92,7 +92,7 @@ void check_matrices(std::mt19937& random, int n) {
       Scratch scratch;
       std::vector<Edge<Real>> found(std::size_t(n) - 1);
       const bool taken = instruction_set().kernels<Real>().prim_of_matrix(
-          matrix.data(), std::size_t(n), n, scratch, Team(threads), found.data());
+          matrix.data(), std::size_t(n), n, false, scratch, Team(threads), found.data());
       auto all = words(taken ? found : std::vector<Edge<Real>>());
       all.push_back(taken);
       return all;

@@ -43,6 +43,8 @@ def trees(bags: Bags, metric: str, mode: str, flush: bool, **setting: Any) -> No
         public = torchtopo.vietoris_rips_pairs(points, metric=metric, **ragged)
         farthest = farthest_of(points, metric, ragged)
         again = torchtopo.pair_distances(points, pairs, metric=metric)
+        if metric == "precomputed":
+            check_promised(points, ragged)
     same(public, pairs, "vietoris_rips_pairs, the operator's")
     same(generators[..., 1:], pairs, "pairs of the generators")
     same(deaths, weights.to(points.dtype), "deaths, the operator's weights")
@@ -65,6 +67,21 @@ def check_flushed(distances: Tensor, ragged: dict[str, Tensor]) -> None:
     finally:
         torch.set_flush_denormal(False)
     same(found, expected, "edges without the lower half, flushed")
+
+
+def check_promised(distances: Tensor, ragged: dict[str, Tensor]) -> None:
+    """With the promise that it is symmetric a matrix has the same tree, and no other is unsafe."""
+    n = distances.shape[-1]
+    upper = torch.ones_like(distances).triu(1).bool()
+    mirrored = torch.where(upper, distances, distances.transpose(-1, -2))
+    found, expected = (
+        torchtopo.minimum_spanning_tree(mirrored, symmetric=promise, **ragged)
+        for promise in (True, False)
+    )
+    same(found.edges, expected.edges, "edges of a matrix that is promised to be symmetric")
+    same(found.weights, expected.weights, "weights of a matrix that is promised to be symmetric")
+    broken = torchtopo.minimum_spanning_tree(distances, symmetric=True, **ragged).edges
+    assert bool(((broken >= -1) & (broken < n)).all()), "a broken promise: edges of no points"
 
 
 def check_tree(right: Cloud, generators: Tensor, weights: Tensor) -> None:

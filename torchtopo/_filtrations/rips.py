@@ -21,7 +21,11 @@ class MST(NamedTuple):
 
 
 def minimum_spanning_tree(
-    distances: Tensor, *, lengths: Tensor | None = None, validate: bool = False
+    distances: Tensor,
+    *,
+    lengths: Tensor | None = None,
+    symmetric: bool = False,
+    validate: bool = False,
 ) -> MST:
     """The minimum spanning tree of complete graphs, edges in the order in which Kruskal finds them.
 
@@ -29,8 +33,12 @@ def minimum_spanning_tree(
     `+inf` before it, and `-0.0 == 0.0`.
 
     Args:
-        distances: `(*B, N, N)`, floating; only the half i < j is read.
+        distances: `(*B, N, N)`, floating; only the half i < j counts.
         lengths: `(*B,)` int32 or int64, points of each bag; further rows are never read.
+        symmetric: a promise that entries (i, j) and (j, i) are the same, which the CPU then does
+            not check: of thousands of points the check takes half the time. Where it is broken
+            the tree may be another one, with entries j > i among its weights, or not a smallest
+            one. CUDA reads the half i < j alone and needs no promise.
         validate: raise at the first NaN; waits for a CUDA device.
 
     Returns:
@@ -52,7 +60,10 @@ def minimum_spanning_tree(
     """
     if validate:
         _checks.check_values(distances, "precomputed", lengths, None, "distances")
-    edges, weights = tree(distances, "precomputed", lengths, None, "distances")
+    _checks.check_space(distances, "precomputed", "distances")
+    if lengths is not None:
+        _checks.check_ragged(lengths, None)
+    edges, weights = registry.trees(distances, "precomputed", lengths, None, None, symmetric)
     weights = with_gradient(weights, distances, edges, "precomputed")
     return MST(edges, rounded(weights, distances))
 

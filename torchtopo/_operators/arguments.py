@@ -16,8 +16,9 @@ from torchtopo import _C, _checks
 from torchtopo._bags import joined
 from torchtopo._metric import METRICS, measured_in
 
-# Address of the values, 0 for float32 or 1 for float64, coordinates, place in METRICS.
-Space: TypeAlias = tuple[int, int, int, int]
+# Address of the values, 0 for float32 or 1 for float64, coordinates, place in METRICS, and whether
+# a matrix is promised to be symmetric.
+Space: TypeAlias = tuple[int, int, int, int, bool]
 # How many, the most points of one, rows of all, and the addresses of lengths or cu_seqlens, or 0.
 Bags: TypeAlias = tuple[int, int, int, int, int]
 
@@ -39,15 +40,16 @@ def of_batch(
     lengths: Tensor | None,
     cu_seqlens: Tensor | None,
     max_seqlen: int | None = None,
+    symmetric: bool = False,
 ) -> tuple[Tensor, Space, Tensor | None, Bags]:
     """Checked: the points' values and the bags' sizes, each before what kernels are told of it."""
     _checks.check_batch(points, metric, lengths, cu_seqlens)
-    values, space = space_of(points, metric)
+    values, space = space_of(points, metric, symmetric)
     sizes, bags = bags_of(points, lengths, cu_seqlens, max_seqlen)
     return values, space, sizes, bags
 
 
-def space_of(points: Tensor, metric: str) -> tuple[Tensor, Space]:
+def space_of(points: Tensor, metric: str, symmetric: bool = False) -> tuple[Tensor, Space]:
     """Contiguous values of the dtype in which they are measured, and what the kernels are told."""
     dtype = points.dtype
     number = _DTYPES.get(dtype)
@@ -55,7 +57,7 @@ def space_of(points: Tensor, metric: str) -> tuple[Tensor, Space]:
         points = points.detach().to(measured_in(dtype))
         number = _DTYPES[points.dtype]
     values = points.contiguous()
-    return values, (values.data_ptr(), number, values.shape[-1], _METRICS[metric])
+    return values, (values.data_ptr(), number, values.shape[-1], _METRICS[metric], symmetric)
 
 
 def bags_of(

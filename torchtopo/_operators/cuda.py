@@ -53,8 +53,11 @@ def trees(
     lengths: Tensor | None,
     cu_seqlens: Tensor | None,
     max_seqlen: int | None = None,
+    symmetric: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens, max_seqlen)
+    values, space, _sizes, bags = of_batch(
+        points, metric, lengths, cu_seqlens, max_seqlen, symmetric
+    )
     shape = shape_of_trees(points, cu_seqlens)
     edges = values.new_empty((*shape, 2), dtype=torch.int64)
     weights = values.new_empty(shape)

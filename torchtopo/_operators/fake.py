@@ -16,6 +16,7 @@ def trees(
     lengths: Tensor | None,
     cu_seqlens: Tensor | None,
     max_seqlen: int | None = None,
+    symmetric: bool = False,
 ) -> tuple[Tensor, Tensor]:
     _checks.check_batch(points, metric, lengths, cu_seqlens)
     shape = shape_of_trees(points, cu_seqlens)

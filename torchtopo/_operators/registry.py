@@ -74,7 +74,7 @@ def missing(name: str) -> Implementation:
 OPERATORS = (
     Operator(
         "trees(Tensor points, str metric, Tensor? lengths, Tensor? cu_seqlens,"
-        " SymInt? max_seqlen=None) -> (Tensor, Tensor)",
+        " SymInt? max_seqlen=None, bool symmetric=False) -> (Tensor, Tensor)",
         fake.trees,
         cpu.trees,
         cuda=cuda.trees,

@@ -23,9 +23,10 @@
 namespace torchtopo::ISA {
 
 // Calls joined(v, weight) for every vertex v but the first, when an edge of that weight has just
-// made it part of the tree.
-template <class Lanes, class Real, class Joined>
-void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree,
+// made it part of the tree. Of a matrix whose entries nobody has looked at (`plain` false) they are
+// looked at as they are met: false, and no tree, if one is negative, -0.0 included, or NaN.
+template <class Lanes, bool plain = true, class Real, class Joined>
+bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree,
           Joined joined) {
   constexpr int W = Lanes::width;
   using Vertex = typename Lanes::Vertex;
@@ -49,6 +50,13 @@ void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     std::fill(copy + n, copy + padded, Real(0));
   }
 
+  using Unsigned = std::make_unsigned_t<Key<Real>>;
+  using Keys = Vec<Unsigned, W>;
+  constexpr Unsigned beyond_infinity = Unsigned(Order<Real>::infinity) + 1;
+  const Keys all = broadcast<Unsigned, W>(~Unsigned(0));
+  Keys inside = all, largest = broadcast<Unsigned, W>(0);
+  for (int lane = n - (blocks - 1) * W; lane < W; ++lane) inside[lane] = 0;
+
   const auto first = count_up<Vertex, W>(0), next = broadcast<Vertex, W>(W);
   int newest = 0;
   for (int k = 0; k < n - 1; ++k) {
@@ -58,31 +66,40 @@ void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
                                     : last + std::size_t(from_last) * padded;
     const auto v = broadcast<Vertex, W>(Vertex(newest));
     Lanes best = Lanes::absent();
-    const auto meet = [&](auto side, int b, Vertices u) {
+    const auto meet = [&](auto side, int b, Vertices u, Keys counted) {
       const auto weights = bits<Weights>(load<Real, W>(row + b * W));
       if (far) prefetch(row + b * W);
+      constexpr bool on_diagonal = std::is_same_v<decltype(side), Either>;
+      if (!plain) {
+        Keys keys = bits<Keys>(weights) & counted;
+        if (on_diagonal) keys[newest % W] = 0;
+        largest = maximum(keys, largest);
+      }
       Lanes mine = minimum(Lanes::between(side, u, v, weights), frontier[b]);
-      if (std::is_same_v<decltype(side), Either>) mine.erase(u, v);
+      if (on_diagonal) mine.erase(u, v);
       best = minimum(mine, best);
       frontier[b] = mine;
     };
-    const int home = newest / W;
+    const int home = newest / W, end = blocks - 1;
     int b = 0;
     Vertices u = first;
-    for (; b < home; ++b, u = u + next) meet(Below(), b, u);
-    meet(Either(), b++, u);
-    for (u = u + next; b < blocks; ++b, u = u + next) meet(Above(), b, u);
+    for (; b < home; ++b, u = u + next) meet(Below(), b, u, all);
+    meet(Either(), b++, u, home == end ? inside : all);
+    for (u = u + next; b < end; ++b, u = u + next) meet(Above(), b, u, all);
+    if (b == end) meet(Above(), b, u, inside);
+    if (!plain && !every(largest < broadcast<Unsigned, W>(beyond_infinity))) return false;
     tree[k] = best.smallest();
     // Without a branch, which would be guessed wrong half the time.
     const int i = int(smaller(tree[k].ends)), j = int(larger(tree[k].ends));
     newest = i ^ ((i ^ j) & -int(in_tree[i]));
     joined(newest, tree[k].weight);
   }
+  return true;
 }
 
-template <class Lanes, class Real>
-void prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
-  prim<Lanes>(rows, stride, n, scratch, tree, [](int, Key<Real>) {});
+template <class Lanes, bool plain = true, class Real>
+bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
+  return prim<Lanes, plain>(rows, stride, n, scratch, tree, [](int, Key<Real>) {});
 }
 
 }  // namespace torchtopo::ISA
