@@ -15,7 +15,7 @@ from . import harness, machine, peers, tables
 
 NAMES = (
     "speed_table", "losses", "linkage", "vs_ripser", "training_step", "accuracy", "robustness",
-    "scaling", "regularizer",
+    "scaling", "many_workers", "regularizer",
 )  # fmt: skip
 
 

@@ -127,7 +127,7 @@ def test_timing_in_json_is_in_milliseconds() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", command.NAMES)
 def test_every_benchmark_runs(name: str, tmp_path: Path) -> None:
-    for package in ("scipy", "sklearn", "torch_topological", "ripser"):
+    for package in ("scipy", "sklearn", "torch_topological", "ripser", "distributed"):
         pytest.importorskip(package)
     subprocess.run(
         [sys.executable, "-m", "benchmarks", name, "--quick", "--out", str(tmp_path)],
