@@ -27,7 +27,7 @@ check: $(VENV)/test-installed
 
 # The C++ kernels under AddressSanitizer + UndefinedBehaviorSanitizer, the pool under ThreadSanitizer.
 sanitize:
-	$(MAKE) -C tests/cpp
+	$(MAKE) -C tests/cpp -j 2
 
 # The module built by clang, without a warning, and the tests of what it computes; put back after.
 clang: $(VENV)/test-installed
