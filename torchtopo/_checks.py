@@ -106,23 +106,21 @@ def check_points(
             )
 
 
-def check_ragged(lengths: Tensor | None, cu_seqlens: Tensor | None) -> None:
+def check_ragged(
+    lengths: Tensor | None, cu_seqlens: Tensor | None, max_seqlen: object = None
+) -> None:
     """Check that a ragged batch is said to be padded or packed, and packed once; reads no value."""
+    if lengths is None and cu_seqlens is None and max_seqlen is None:  # most calls
+        return
     for name, sizes in (("lengths", lengths), ("cu_seqlens", cu_seqlens)):
         if sizes is not None:
             check_tensor(sizes, name)
-    if cu_seqlens is None:
-        return
-    if lengths is not None:
+    if lengths is not None and cu_seqlens is not None:
         raise ValueError("pass lengths (a padded batch) or cu_seqlens (a packed one), not both")
-    if cu_seqlens.dim() != 1:
+    if cu_seqlens is not None and cu_seqlens.dim() != 1:
         raise ValueError(
             f"cu_seqlens must have the shape (B+1,), B >= 1, got {tuple(cu_seqlens.shape)}"
         )
-
-
-def check_max_seqlen(max_seqlen: object, cu_seqlens: Tensor | None) -> None:
-    """Check that the most points of a packed bag are an integer, and of a packed batch."""
     if max_seqlen is None:
         return
     if isinstance(max_seqlen, bool) or not isinstance(max_seqlen, int | torch.SymInt):
@@ -360,8 +358,7 @@ def check_values(
     no place inside `torch.compile(fullgraph=True)`, `torch.func` transforms or a CUDA graph.
     """
     check_space(points, metric, name)
-    check_ragged(lengths, cu_seqlens)
-    check_max_seqlen(max_seqlen, cu_seqlens)
+    check_ragged(lengths, cu_seqlens, max_seqlen)
     check_batch(points, metric, lengths, cu_seqlens, name)
     if cu_seqlens is not None:
         check_cu_seqlens_in_order(cu_seqlens, points.shape[0])

@@ -60,10 +60,7 @@ def minimum_spanning_tree(
     """
     if validate:
         _checks.check_values(distances, "precomputed", lengths, None, "distances")
-    _checks.check_space(distances, "precomputed", "distances")
-    if lengths is not None:
-        _checks.check_ragged(lengths, None)
-    edges, weights = registry.trees(distances, "precomputed", lengths, None, None, symmetric)
+    edges, weights = tree(distances, "precomputed", lengths, None, "distances", symmetric=symmetric)
     weights = with_gradient(weights, distances, edges, "precomputed")
     return MST(edges, rounded(weights, distances))
 
@@ -231,15 +228,13 @@ def tree(
     cu_seqlens: Tensor | None,
     name: str = "points",
     max_seqlen: int | None = None,
+    symmetric: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Pairs and their lengths, float32 for half types, without a gradient."""
     _checks.check_space(points, metric, name)
-    if lengths is not None or cu_seqlens is not None:
-        _checks.check_ragged(lengths, cu_seqlens)
-    if max_seqlen is not None:
-        _checks.check_max_seqlen(max_seqlen, cu_seqlens)
+    _checks.check_ragged(lengths, cu_seqlens, max_seqlen)
     return registry.trees(  # type: ignore[no-any-return]
-        points, metric, lengths, cu_seqlens, max_seqlen
+        points, metric, lengths, cu_seqlens, max_seqlen, symmetric
     )
 
 
@@ -252,10 +247,7 @@ def pairs_of(
 ) -> Tensor:
     """The pairs alone, for who asks for no lengths."""
     _checks.check_space(points, metric)
-    if lengths is not None or cu_seqlens is not None:
-        _checks.check_ragged(lengths, cu_seqlens)
-    if max_seqlen is not None:
-        _checks.check_max_seqlen(max_seqlen, cu_seqlens)
+    _checks.check_ragged(lengths, cu_seqlens, max_seqlen)
     return registry.pairs(  # type: ignore[no-any-return]
         points, metric, lengths, cu_seqlens, max_seqlen
     )

@@ -113,10 +113,7 @@ def signature_loss(
     check_reduction(reduction)
     _checks.check_space(x, metric_x, "x", "metric_x")
     _checks.check_space(z, metric_z, "z", "metric_z")
-    if lengths is not None or cu_seqlens is not None:
-        _checks.check_ragged(lengths, cu_seqlens)
-    if max_seqlen is not None:
-        _checks.check_max_seqlen(max_seqlen, cu_seqlens)
+    _checks.check_ragged(lengths, cu_seqlens, max_seqlen)
     if pairs_x is not None:
         _checks.check_tensor(pairs_x, "pairs_x")
     _check_scales(convention, form, z_scale, x_scale, x, z, validate)
