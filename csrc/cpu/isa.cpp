@@ -20,12 +20,12 @@
 #include "../metric.hpp"
 #include "../order.hpp"
 #include "../union_find.hpp"
+#include "best_edges.hpp"
 #include "cache.hpp"
 #include "kd_order.hpp"
 #include "plan.hpp"
 #include "scratch.hpp"
 #include "sort.hpp"
-#include "spin_lock.hpp"
 #include "team.hpp"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && \

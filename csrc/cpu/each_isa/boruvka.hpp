@@ -13,14 +13,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
-#include <mutex>
-#include <vector>
 
 #include "../../order.hpp"
-#include "../../union_find.hpp"
+#include "../best_edges.hpp"
 #include "../scratch.hpp"
-#include "../spin_lock.hpp"
 #include "../team.hpp"
 #include "box_tree.hpp"
 #include "rules.hpp"
@@ -35,43 +31,26 @@ class Boruvka {
   using Keys = typename Tree::Keys;
   static constexpr int lanes = Tree::lanes, vectors = Tree::vectors, leaf_size = Tree::leaf_size;
   static constexpr int mixed = -1;
-  static constexpr std::size_t number_of_locks = 256;
-  static constexpr Edge<Real> no_edge = {std::numeric_limits<Key<Real>>::max(), ~Endpoints(0)};
 
  public:
   Boruvka(const Real* points, int n, int d, Scratch& scratch, Team team)
-      : tree_(points, n, d, scratch, team),
-        n_(n),
-        team_(team),
-        locks_(team.alone() ? 0 : number_of_locks) {
+      : tree_(points, n, d, scratch, team), n_(n), team_(team), best_(n, scratch, team) {
     component_ = scratch.take<int>(tree_.levels[0].children * leaf_size);
-    known_ = scratch.take<Found>(Index(n));
-    best_ = scratch.take<Found>(Index(n));
+    known_ = scratch.take<Leaving<Real>>(Index(n));
     for (int level = 0; level < tree_.height; ++level)
       only_[level] = scratch.take<int>(tree_.levels[level].children + lanes);
     std::fill_n(component_, tree_.levels[0].children * leaf_size, 0);
-    std::fill_n(known_, n, Found{{0, 0}, -1, -1});
+    std::fill_n(known_, n, Leaving<Real>{{0, 0}, -1, -1});
   }
 
   void run(Edge<Real>* edges) {
-    UnionFind merged;
-    merged.reset(n_);
-    for (int found = 0; found < n_ - 1;) {
-      for (int s = 0; s < n_; ++s) component_[s] = int(merged.find(s));
+    best_.join_all(component_, edges, [this] {
       find_only();
       find_best();
-      for (int c = 0; c < n_; ++c)
-        if (component_[c] == c && merged.merge(best_[c].from, best_[c].to) >= 0)
-          edges[found++] = best_[c].edge;
-    }
+    });
   }
 
  private:
-  struct Found {
-    Edge<Real> edge;
-    int from, to;  // slots
-  };
-
   // The points of a leaf that look for an edge that leaves their component.
   struct Asking {
     Index leaf;
@@ -101,9 +80,6 @@ class Boruvka {
 
   // The smallest edge that leaves each component.
   void find_best() {
-    team_.in_parts(n_, 4096, [&](std::int64_t begin, std::int64_t end) {
-      std::fill(best_ + begin, best_ + end, Found{no_edge, -1, -1});
-    });
     team_.in_parts(n_, 4096,
                    [&](std::int64_t begin, std::int64_t end) { recall(int(begin), int(end)); });
     team_.in_parts(std::int64_t(tree_.levels[0].children), 16,
@@ -114,14 +90,14 @@ class Boruvka {
 
   // What slots know that still leaves their components. Neighbours are mostly of one component.
   void recall(int begin, int end) {
-    Found best = {no_edge, -1, -1};
+    Leaving<Real> best;
     for (int s = begin; s < end; ++s) {
-      Found& mine = known_[s];
+      Leaving<Real>& mine = known_[s];
       if (mine.to >= 0 && component_[mine.to] == component_[s]) mine.to = -1;
       if (mine.to >= 0 && mine.edge < best.edge) best = mine;
       if (s + 1 < end && component_[s + 1] == component_[s]) continue;
-      if (best.to >= 0) improve(component_[s], best);
-      best = {no_edge, -1, -1};
+      if (best.to >= 0) best_.improve(component_[s], best);
+      best = {};
     }
   }
 
@@ -131,27 +107,12 @@ class Boruvka {
     asking.leaf = leaf;
     for (int c = 0; c < leaf_size; ++c) {
       const int s = slot(leaf, c);
-      if (s >= n_ || known_[s].to >= 0 || !(known_[s].edge < best_of(component_[s]).edge)) continue;
+      if (s >= n_ || known_[s].to >= 0 || !(known_[s].edge < best_.of(component_[s]).edge))
+        continue;
       asking.only = asking.which == 0 || asking.only == component_[s] ? component_[s] : mixed;
       asking.which |= 1u << c;
     }
     if (asking.which) search(asking);
-  }
-
-  // The best edge of a component is read and replaced by all threads, under one of the locks.
-  std::unique_lock<SpinLock> held(int component) const {
-    if (team_.alone()) return {};
-    return std::unique_lock<SpinLock>(locks_[std::size_t(component) % number_of_locks]);
-  }
-  Found best_of(int component) const {
-    const auto lock = held(component);
-    return best_[component];
-  }
-  bool improve(int component, const Found& found) {
-    const auto lock = held(component);
-    const bool better = found.edge < best_[component].edge;
-    if (better) best_[component] = found;
-    return better;
   }
 
   static int slot(Index leaf, int c) { return int(leaf) * leaf_size + c; }
@@ -165,7 +126,7 @@ class Boruvka {
       visit_children(level, child / lanes, child, asking);
     for (auto which = asking.which; which; which &= which - 1) {
       const int s = slot(asking.leaf, trailing_zeros(which));
-      known_[s] = best_of(component_[s]);
+      known_[s] = best_.of(component_[s]);
       if (known_[s].from != s) known_[s].to = -1;
     }
   }
@@ -174,11 +135,11 @@ class Boruvka {
   void narrow(Asking& asking) const {
     std::fill_n(asking.limit, leaf_size, Key<Real>(-1));
     asking.farthest = {-1, 0};
-    Edge<Real> best = no_edge;
+    Edge<Real> best = no_edge<Real>;
     int component = mixed;
     for (auto which = asking.which; which; which &= which - 1) {
       const int c = trailing_zeros(which), of = component_[slot(asking.leaf, c)];
-      if (of != component) best = best_of(component = of).edge;
+      if (of != component) best = best_.of(component = of).edge;
       asking.limit[c] = best.weight;
       if (asking.farthest < best) asking.farthest = best;
     }
@@ -227,7 +188,7 @@ class Boruvka {
   // best of its component so far.
   bool measure(int s, Index leaf, Key<Real> limit) {
     const auto mine = broadcast<Key<Real>, lanes>(component_[s]);
-    const auto none = broadcast<Key<Real>, lanes>(no_edge.weight);
+    const auto none = broadcast<Key<Real>, lanes>(no_edge<Real>.weight);
     Keys lengths[vectors], least = none;
     for (Index t = 0; t < Index(vectors); ++t) {
       const Index at = leaf * vectors + t;
@@ -239,7 +200,7 @@ class Boruvka {
     if (shortest > limit) return false;
     Key<Real> length[leaf_size];
     std::memcpy(length, lengths, sizeof length);
-    Found best = {no_edge, -1, -1};
+    Leaving<Real> best;
     for (int c = 0; c < leaf_size; ++c) {
       const int to = slot(leaf, c);
       if (length[c] != shortest || to >= n_) continue;
@@ -247,7 +208,7 @@ class Boruvka {
           shortest, endpoints(std::uint32_t(tree_.vertices[s]), std::uint32_t(tree_.vertices[to]))};
       if (edge < best.edge) best = {edge, s, to};
     }
-    return best.to >= 0 && improve(component_[s], best);
+    return best.to >= 0 && best_.improve(component_[s], best);
   }
 
   static Key<Real> smallest(Keys keys) {
@@ -259,11 +220,10 @@ class Boruvka {
   const Tree tree_;
   const int n_;
   const Team team_;
-  mutable std::vector<SpinLock> locks_;
-  int* component_;  // [slot], the number of one of its slots
-  Found* known_;    // [slot], its smallest edge out of the component; without `to` a lower bound
-  Found* best_;     // [component]
-  int* only_[32];   // [level][child], the component in which all of it lies, or mixed
+  BestEdges<Real> best_;
+  int* component_;        // [slot], the number of one of its slots
+  Leaving<Real>* known_;  // [slot], its smallest edge; without `to` a lower bound
+  int* only_[32];         // [level][child], the component in which all of it lies, or mixed
 };
 
 template <class Rule, class Real>

@@ -16,15 +16,12 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <mutex>
-#include <vector>
 
 #include "../../order.hpp"
-#include "../../union_find.hpp"
+#include "../best_edges.hpp"
 #include "../cache.hpp"
 #include "../kd_order.hpp"
 #include "../scratch.hpp"
-#include "../spin_lock.hpp"
 #include "../team.hpp"
 #include "rules.hpp"
 #include "simd.hpp"
@@ -39,9 +36,7 @@ class BoruvkaSegments {
   using Keys = Vec<Key<Real>, W>;
   static constexpr int C = V * W, rows_at_once = rows_in_cache<Real, R>;
   static constexpr int least_size = 128, most_segments = 64;
-  static constexpr Key<Real> none = std::numeric_limits<Key<Real>>::max();
-  static constexpr Edge<Real> no_edge = {none, ~Endpoints(0)};
-  static constexpr Index number_of_locks = 256;
+  static constexpr Key<Real> none = no_edge<Real>.weight;
 
  public:
   BoruvkaSegments(const Real* points, int n, int d, Scratch& scratch, Team team)
@@ -54,25 +49,16 @@ class BoruvkaSegments {
         vertices_(scratch.take<int>(Index(n))),
         coordinates_(sorted(points, scratch)),
         panels_(coordinates_, n, d, scratch, team),
-        locks_(team.alone() ? 0 : number_of_locks) {
+        best_(n, scratch, team) {
     component_ = scratch.take<int>(Index(n));
     cells_ = scratch.take<Cell>(Index(n) * Index(segments_));
-    best_ = scratch.take<Found>(Index(n));
     only_ = scratch.take<int>(Index(segments_));
     rooms_ = scratch.take<Room>(Index(team.threads()));
   }
 
   void run(Edge<Real>* edges) {
     scan();
-    UnionFind merged;
-    merged.reset(n_);
-    for (int found = 0; found < n_ - 1;) {
-      for (int s = 0; s < n_; ++s) component_[s] = int(merged.find(s));
-      find_best();
-      for (int c = 0; c < n_; ++c)
-        if (component_[c] == c && merged.merge(best_[c].from, best_[c].to) >= 0)
-          edges[found++] = best_[c].edge;
-    }
+    best_.join_all(component_, edges, [this] { find_best(); });
   }
 
  private:
@@ -80,10 +66,6 @@ class BoruvkaSegments {
   struct Cell {
     Key<Real> key;
     int to;
-  };
-  struct Found {
-    Edge<Real> edge;
-    int from, to;  // slots
   };
   // What a worker needs to itself.
   struct Room {
@@ -193,7 +175,6 @@ class BoruvkaSegments {
       const bool one = std::all_of(first, last, [=](int c) { return c == *first; });
       only_[a] = one ? *first : -1;
     }
-    std::fill_n(best_, n_, Found{no_edge, -1, -1});
     team_.each(segments_, [&](int, std::int64_t a) {
       for (int s = begin(int(a)); s < end(int(a)); ++s) recall(s);
     });
@@ -204,14 +185,14 @@ class BoruvkaSegments {
 
   // The best of the cells that leave the component.
   void recall(int s) {
-    Found best = {no_edge, s, -1};
+    Leaving<Real> best = {no_edge<Real>, s, -1};
     for (int b = 0; b < segments_; ++b) {
       const Cell known = cell(s, b);
       if (known.key > best.edge.weight || known.to < 0) continue;
       if (component_[known.to] == component_[s]) continue;
       if (edge(s, known) < best.edge) best.edge = edge(s, known), best.to = known.to;
     }
-    if (best.to >= 0) improve(component_[s], best);
+    if (best.to >= 0) best_.improve(component_[s], best);
   }
 
   // Measures again the cells from segment a into b that may hold an edge that is better than the
@@ -224,7 +205,7 @@ class BoruvkaSegments {
       if (known.to < 0 || component_[known.to] != mine) continue;
       if (only_[b] == mine)
         known = {none, -1};
-      else if (edge(s, known) < best_of(mine).edge)
+      else if (edge(s, known) < best_.of(mine).edge)
         asking[count++] = s;
       if (count == R) measure(asking, count, b), count = 0;
     }
@@ -260,22 +241,8 @@ class BoruvkaSegments {
     for (int r = 0; r < count; ++r) {
       cell(slots[r], b) = found[r];
       if (found[r].to >= 0)
-        improve(component_[slots[r]], {edge(slots[r], found[r]), slots[r], found[r].to});
+        best_.improve(component_[slots[r]], {edge(slots[r], found[r]), slots[r], found[r].to});
     }
-  }
-
-  // The best edge of a component is read and replaced by all threads, under one of the locks.
-  std::unique_lock<SpinLock> held(int component) const {
-    if (team_.alone()) return {};
-    return std::unique_lock<SpinLock>(locks_[Index(component) % number_of_locks]);
-  }
-  Found best_of(int component) const {
-    const auto lock = held(component);
-    return best_[component];
-  }
-  void improve(int component, const Found& found) {
-    const auto lock = held(component);
-    if (found.edge < best_[component].edge) best_[component] = found;
   }
 
   const int n_, d_, size_, segments_, rows_;
@@ -283,10 +250,9 @@ class BoruvkaSegments {
   int* vertices_;      // [slot]
   Real* coordinates_;  // [slot][dimension]
   Panels<C, Real> panels_;
-  mutable std::vector<SpinLock> locks_;
+  BestEdges<Real> best_;
   int* component_;  // [slot], the number of one of its slots
   Cell* cells_;     // [slot][segment]
-  Found* best_;     // [component]
   int* only_;       // [segment], the component in which all of it lies, or -1
   Room* rooms_;     // [worker]
 };

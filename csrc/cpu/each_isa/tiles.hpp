@@ -106,14 +106,14 @@ inline void distance_block(const Entries& entries, const Real* points, int n, in
   }
 }
 
-// A cloud in panels of C points, the depth in blocks; a team shares out parts of so many points.
+// A cloud in panels of C points, the depth in blocks.
 template <int C, class Real>
 class Panels {
  public:
-  Panels(const Real* points, int n, int d, Scratch& scratch, Team team, int part = 64)
+  Panels(const Real* points, int n, int d, Scratch& scratch, Team team)
       : d_(d), padded_(std::size_t((n + C - 1) / C * C)) {
     values_ = scratch.take<Real>(padded_ * std::size_t(d));
-    team.in_parts(std::int64_t(padded_) / C, part / C, [&](std::int64_t first, std::int64_t last) {
+    team.in_parts(std::int64_t(padded_) / C, 64 / C, [&](std::int64_t first, std::int64_t last) {
       for (int from = 0; from < d; from += deep)
         for (int left = int(first) * C; left < int(last) * C; left += C)
           pack_panel<C>(points, n, d, left, from, at(left, from));
