@@ -9,10 +9,8 @@ not in it.
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -22,7 +20,7 @@ import torch
 
 import torchtopo
 
-from .harness import digits
+from .harness import digits, race
 
 D = 64
 POINTS, BLOCK = 10_000_000, 50_000
@@ -93,7 +91,6 @@ def measure_costs(client: Any, quick: bool) -> Costs:
     draw = np.random.default_rng(0).standard_normal
     n = 2000 if quick else 20_000
     halves = [(first, draw((n // 2, D), np.float32)) for first in (0, n // 2)]
-    tree = _median(lambda: forest_of_points(halves, "euclidean"), 3)
     four = [
         forest_of_points(
             [(n * k, draw((n // 2, D), np.float32)), (n * m, draw((n // 2, D), np.float32))],
@@ -102,7 +99,6 @@ def measure_costs(client: Any, quick: bool) -> Costs:
         for k in (0, 1)
         for m in (2, 3)
     ]
-    merge = _median(lambda: forest_of_forests(four, 4 * n), 5)
     first, second = client.scheduler_info()["workers"]
     size = 4_000_000 if quick else 64_000_000
 
@@ -110,30 +106,26 @@ def measure_costs(client: Any, quick: bool) -> Costs:
         block = client.submit(np.zeros, size // 8, workers=[first], pure=False)
         client.submit(len, block, workers=[second], pure=False).result()
 
-    empty = _median(lambda: client.submit(int, workers=[second], pure=False).result(), 9)
     count = 200 if quick else 2000
-    tasks = _median(
-        lambda: client.gather(client.map(_nothing, range(count), pure=False)), 1 if quick else 3
+    times = race(
+        {
+            "tree": lambda: forest_of_points(halves, "euclidean"),
+            "merge": lambda: forest_of_forests(four, 4 * n),
+            "move": move,
+            "empty": lambda: client.submit(int, workers=[second], pure=False).result(),
+            "tasks": lambda: client.gather(client.map(_nothing, range(count), pure=False)),
+        }
     )
     return Costs(
-        pair=tree / (n**2 / 2),
-        edge=merge / (4 * n),
-        byte=max(_median(move, 3) - 2 * empty, 0.0) / size,
-        task=tasks / count,
+        pair=times["tree"].median / (n**2 / 2),
+        edge=times["merge"].median / (4 * n),
+        byte=max(times["move"].median - 2 * times["empty"].median, 0.0) / size,
+        task=times["tasks"].median / count,
     )
 
 
 def _nothing(_: int) -> None:
     """A task that does nothing."""
-
-
-def _median(call: Callable[[], Any], times: int) -> float:
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 def measure(quick: bool) -> dict[str, Any]:
