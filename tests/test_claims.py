@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ pytest.importorskip("matplotlib")
 from scipy import stats
 
 from benchmarks import data, tables
-from benchmarks.claims import NAMES, dimension, few_labels, models, one_class, summary
+from benchmarks.claims import NAMES, dimension, few_labels, models, one_class, protocol, summary
 from benchmarks.claims.embedding_measures import measures
-from benchmarks.claims.protocol import Comparison, Outcome, compare, effect, verdict, word
+from benchmarks.claims.journal import Journal
+from benchmarks.claims.protocol import Arm, Comparison, Outcome, compare, effect, verdict, word
 
 ROOT = Path(__file__).resolve().parents[1]
 LATENTS = ROOT.parent / "shared" / "data" / "topoae_latents"
@@ -101,6 +103,42 @@ def test_a_claim_has_to_beat_every_control(
 def test_a_changed_plan_has_another_hash() -> None:
     changed = dataclasses.replace(one_class.PLAN, margin=0.02)
     assert changed.sha256 != one_class.PLAN.sha256
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    plan = dataclasses.replace(
+        one_class.PLAN, arms=(Arm("a", "", ({"k": 1}, {"k": 2})), Arm("b", "")), conditions=("c",),
+        choose_at=("c",), outcomes=(Outcome("y", "", 1),), seeds=3, development_seeds=2,
+    )  # fmt: skip
+    calls: list[tuple[Any, ...]] = []
+
+    def trial(*key: Any) -> dict[str, float]:
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        calls.append(key)
+        arm, settings, _, seed, part, _ = key
+        return {"y": seed + settings.get("k", 0) / 3 + (arm == "a") + (part == "test") / 7}
+
+    claim: Any = types.SimpleNamespace(PLAN=plan, trial=trial)
+    stop = -1
+    expected = protocol.run(Journal(claim, tmp_path / "whole.jsonl", False))
+    assert expected["chosen"]["a"] == {"k": 2}
+    whole, stop = calls.copy(), 6
+    calls.clear()
+    path = tmp_path / "parts.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        protocol.run(Journal(claim, path, False))
+    with path.open("a") as file:
+        file.write('\n{"plan": "cut off')
+    stop = -1
+    journal = Journal(claim, path, False)
+    assert protocol.run(journal) == expected
+    assert calls == whole
+    changed: Any = types.SimpleNamespace(PLAN=dataclasses.replace(plan, margin=1.0), trial=trial)
+    assert not Journal(changed, path, False).done
+    assert not Journal(claim, path, True).done
+    journal.close()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("name", sorted(RESULTS))

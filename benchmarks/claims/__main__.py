@@ -6,12 +6,12 @@ import argparse
 import importlib
 import json
 import sys
-import time
 from pathlib import Path
 
 from benchmarks import machine, peers, tables
 
 from . import NAMES, plot, protocol
+from .journal import Journal
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,12 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     for name in options.names or NAMES:
         claim = importlib.import_module(f"benchmarks.claims.{name}")
         print(f"\n## {name}: {claim.PLAN.hypothesis}\n", flush=True)
-        begun = time.perf_counter()
+        journal = Journal(claim, out / f"{name}.jsonl", options.quick)
         result = {"name": name, "quick": options.quick, "machine": machine.describe()}
-        result |= protocol.run(claim, options.quick)
-        result["seconds"] = round(time.perf_counter() - begun)
+        result |= protocol.run(journal)
         text = json.dumps(result, indent=1, ensure_ascii=False, default=float)
         (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        journal.close()
         print(f"**{protocol.verdict(claim.PLAN, result['rows'])}**", flush=True)
     if out.resolve() == tables.RESULTS / "claims":
         plot(tables.results("claims"), tables.RESULTS)

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from scipy import stats
 
+from .journal import Journal
+
 Settings = Mapping[str, float]
 Part = Literal["development", "test"]
 Row = dict[str, Any]
@@ -171,10 +173,10 @@ def _listed(names: Sequence[str]) -> str:
     return " or ".join(names)
 
 
-def run(claim: Claim, quick: bool) -> Row:
+def run(journal: Journal) -> Row:
     """Choose each arm's options on development data, then run every arm on every seed."""
-    plan = claim.PLAN
-    seeds, first = (2, 1) if quick else (plan.seeds, plan.development_seeds)
+    plan = journal.claim.PLAN
+    seeds, first = (2, 1) if journal.quick else (plan.seeds, plan.development_seeds)
     primary = plan.outcomes[0]
     development: list[Row] = []
     chosen: dict[str, Settings] = {}
@@ -182,7 +184,7 @@ def run(claim: Claim, quick: bool) -> Row:
         scores = []
         for settings in arm.options if len(arm.options) > 1 else ():
             found = [
-                claim.trial(arm.name, settings, c, s, "development", quick)[primary.name]
+                journal.trial(arm.name, settings, c, s, "development")[primary.name]
                 for c in plan.choose_at
                 for s in range(first)
             ]
@@ -196,10 +198,11 @@ def run(claim: Claim, quick: bool) -> Row:
     for seed in range(seeds):
         for condition in plan.conditions:
             for arm in plan.arms:
-                outcomes = claim.trial(arm.name, chosen[arm.name], condition, seed, "test", quick)
+                outcomes = journal.trial(arm.name, chosen[arm.name], condition, seed, "test")
                 rows.append({"arm": arm.name, "condition": condition, "seed": seed, **outcomes})
         print(f"  seed {seed + 1} of {seeds}", flush=True)
     return {
         "plan": asdict(plan), "plan_sha256": plan.sha256, "development": development,
         "chosen": {name: dict(settings) for name, settings in chosen.items()}, "rows": rows,
+        "seconds": round(journal.seconds),
     }  # fmt: skip
