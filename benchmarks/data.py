@@ -47,17 +47,23 @@ def nested_spheres(
     return torch.from_numpy(np.concatenate(parts)).float(), torch.from_numpy(labels)
 
 
+def folder(name: str) -> Path:
+    """Where real data of that name lie: in the folder that ``TORCHTOPO_DATA`` names.
+
+    Without it, in ``../shared/data`` beside the checkout.
+    """
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("TORCHTOPO_DATA", default)) / name
+
+
 def mnist(part: str, count: int) -> tuple[Tensor, Tensor] | None:
     """The first ``count`` images of MNIST's ``"train"`` or ``"t10k"`` part, or None if absent.
 
-    Returns float32 pixels ``(count, 784)`` in [0, 1] and int64 labels. The folder that holds the
-    four gzipped idx files is named by ``TORCHTOPO_DATA`` (its sub-folder ``mnist``); without it,
-    ``../shared/data`` beside the checkout is tried.
+    Returns float32 pixels ``(count, 784)`` in [0, 1] and int64 labels, read from the four gzipped
+    idx files of ``folder("mnist")``.
     """
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("TORCHTOPO_DATA", default)) / "mnist"
-    images = folder / f"{part}-images-idx3-ubyte.gz"
-    labels = folder / f"{part}-labels-idx1-ubyte.gz"
+    images = folder("mnist") / f"{part}-images-idx3-ubyte.gz"
+    labels = folder("mnist") / f"{part}-labels-idx1-ubyte.gz"
     if not images.is_file() or not labels.is_file():
         return None
     with gzip.open(images) as file:

@@ -71,23 +71,21 @@ def labelled(count: int, seed: int, part: Part) -> tuple[Tensor, Tensor]:
 
 
 def batch_of(y: Tensor, generator: torch.Generator) -> Tensor:
-    """Rows of 16 images of each of 8 digits; repeated where there are fewer."""
+    """Rows of 16 images of each of 8 classes; repeated where there are fewer."""
     rows = []
-    for digit in torch.randperm(10, generator=generator)[:CLASSES].tolist():
-        own = (y == digit).nonzero().flatten()
+    for one in torch.randperm(int(y.max()) + 1, generator=generator)[:CLASSES].tolist():
+        own = (y == one).nonzero().flatten()
         need = -(-EACH // len(own))
         order = [own[torch.randperm(len(own), generator=generator)] for _ in range(need)]
         rows.append(torch.cat(order)[:EACH])
     return torch.cat(rows)
 
 
-def train(
-    x: Tensor, y: Tensor, settings: Settings, seed: int, part: Part, quick: bool
-) -> nn.Module:
+def train(x: Tensor, y: Tensor, settings: Settings, seed: int, part: Part, quick: bool) -> ConvNet:
     """A network trained with what the settings add to cross-entropy."""
     start(seed, part)
     generator = draws(seed, part)
-    model = ConvNet(10)
+    model = ConvNet(int(y.max()) + 1)
     steps = 5 if quick else STEPS
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.1, momentum=0.9, weight_decay=settings.get("decay", DECAY)
@@ -147,5 +145,5 @@ def trial(
         score = linear_probe(known, (frozen_scored(part), truth), settings["penalty"])
         return {"error": 1 - score}
     model = train(x, y, settings, seed, part, quick)
-    logits = model.head(in_parts(model, unseen))  # type: ignore[operator]
+    logits = model.head(in_parts(model, unseen))
     return {"error": float((logits.argmax(1) != truth).double().mean())}

@@ -86,13 +86,19 @@ def standardised(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     return tuple((x - mean) / deviation for x in (train, *others))
 
 
+def probed(train: tuple[Tensor, Tensor], test: Tensor, penalty: float) -> Tensor:
+    """Classes of test points by multinomial logistic regression on standardised features."""
+    from sklearn.linear_model import LogisticRegression
+
+    a, b = standardised(train[0], test)
+    model = LogisticRegression(C=1 / (penalty * len(a)), max_iter=200)
+    model.fit(a.numpy(), train[1].numpy())
+    return torch.from_numpy(model.predict(b.numpy()))
+
+
 def linear_probe(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], penalty: float = 1e-3
 ) -> float:
-    """Test accuracy of multinomial logistic regression on standardised features."""
-    from sklearn.linear_model import LogisticRegression
-
-    a, b = standardised(train[0], test[0])
-    model = LogisticRegression(C=1 / (penalty * len(a)), max_iter=200)
-    model.fit(a.numpy(), train[1].numpy())
-    return float(model.score(b.numpy(), test[1].numpy()))
+    """Test accuracy of that regression."""
+    found = probed(train, test[0], penalty)
+    return float((found == test[1]).double().mean())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +85,20 @@ def connectivity(z: Tensor) -> Tensor:
     return found / BRANCHES
 
 
+def fit(model: Autoencoder, x: Tensor, weight: float, epochs: int, draw: torch.Generator) -> None:
+    """Train to reconstruct pixels, with ``weight`` times the loss."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(x), generator=draw).split(100):
+            z, found = model(x[batch])
+            loss = (found - x[batch]).abs().sum(1).mean()
+            if weight:
+                loss = loss + weight * connectivity(z)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+
+
 @functools.lru_cache(8)
 def backbone(weight: float, seed: int, part: Part, quick: bool) -> tuple[Autoencoder, Tensor]:
     """The trained autoencoder and the digits that it has not seen."""
@@ -96,29 +109,30 @@ def backbone(weight: float, seed: int, part: Part, quick: bool) -> tuple[Autoenc
     x = x[rows[torch.randperm(len(rows), generator=generator)[:5000]]]
     start(seed, part)
     model = Autoencoder()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(1 if quick else 8):
-        for batch in torch.randperm(len(x), generator=generator).split(100):
-            z, found = model(x[batch])
-            loss = (found - x[batch]).abs().sum(1).mean()
-            if weight:
-                loss = loss + weight * connectivity(z)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
+    fit(model, x, weight, 1 if quick else 8, generator)
     return model, digits
 
 
 @functools.lru_cache(8)
 def scale(seed: int, part: Part, quick: bool) -> Tensor:
-    """What each branch is multiplied by, (16, 1): η by its mean death on batches of training."""
+    """What each branch is multiplied by, from batches of training images."""
     model, digits = backbone(0.0, seed, part, quick)
     x, y = images("pool")
     rows = torch.isin(y, digits[:5]).nonzero().flatten()
     rows = rows[torch.randperm(len(rows), generator=draws(seed, part))[:2000]]
-    z = in_parts(model, x[rows]).reshape(20, 100, BRANCHES, WIDTH).movedim(2, 1)
-    died = torchtopo.deaths(z, metric="manhattan").mean((0, 2))
+    return to_eta(in_parts(model, x[rows]))
+
+
+def to_eta(z: Tensor) -> Tensor:
+    """What brings each branch's mean death in batches of 100 latent points to η, (16, 1)."""
+    batches = z.reshape(-1, 100, BRANCHES, WIDTH).movedim(2, 1)
+    died = torchtopo.deaths(batches, metric="manhattan").mean((0, 2))
     return (ETA / died).unsqueeze(-1)
+
+
+def rescaled(z: Tensor, scale: Tensor) -> Tensor:
+    """Latent points, every branch multiplied by its entry of ``scale``."""
+    return (z.reshape(-1, BRANCHES, WIDTH) * scale).flatten(1)
 
 
 def counts(train: Tensor, test: Tensor) -> Tensor:
@@ -132,12 +146,18 @@ def nearness(train: Tensor, test: Tensor, k: int) -> Tensor:
     return -torch.cdist(test, train).kthvalue(k, dim=1).values
 
 
+def ranked(train: Tensor, test: Tensor, normal: Tensor, settings: Settings) -> float:
+    """AUROC of the normal test points, by nearness where the settings say k, else by counts."""
+    from sklearn.metrics import roc_auc_score
+
+    score = nearness(train, test, int(settings["k"])) if "k" in settings else counts(train, test)
+    return float(roc_auc_score(normal.numpy(), score.numpy()))
+
+
 def trial(
     arm: str, settings: Settings, condition: str, seed: int, part: Part, quick: bool
 ) -> dict[str, float]:
     """AUROC of normal against all others, averaged over the five unseen digits."""
-    from sklearn.metrics import roc_auc_score
-
     n = int(condition.removeprefix("n="))
     weight = 20.0 if arm.startswith("connectivity") else 0.0
     model, digits = backbone(weight, seed, part, quick)
@@ -152,7 +172,7 @@ def trial(
             return pixels
         z = in_parts(model, pixels)
         if arm == "rescaled":
-            z = (z.reshape(-1, BRANCHES, WIDTH) * scale(seed, part, quick)).flatten(1)
+            z = rescaled(z, scale(seed, part, quick))
         return z
 
     z = encoded(x)
@@ -161,6 +181,5 @@ def trial(
         normal = (labels == digit).nonzero().flatten()
         normal = normal[torch.randperm(len(normal), generator=generator)[:n]]
         train = encoded(pool[normal])
-        score = nearness(train, z, int(settings["k"])) if "k" in settings else counts(train, z)
-        found.append(roc_auc_score((y == digit).numpy(), score.numpy()))
-    return {"auroc": cast(float, sum(found)) / len(found)}
+        found.append(ranked(train, z, y == digit, settings))
+    return {"auroc": sum(found) / len(found)}

@@ -15,7 +15,10 @@ from benchmarks.harness import digits
 
 from .protocol import Comparison, Effect, Outcome, Plan, compare, verdict, word
 
-NAMES = ("one_class", "few_labels", "autoencoders", "self_supervision", "dimension")
+NAMES = (
+    "one_class", "one_class_rendered", "one_class_nih", "few_labels", "few_labels_range",
+    "few_labels_cells", "autoencoders", "self_supervision", "dimension",
+)  # fmt: skip
 Results = dict[str, Any]
 
 
