@@ -49,7 +49,7 @@ struct AnySpace {
   bool symmetric = false;
 
   template <class Real>
-  Space<Real> as() const {
+  TORCHTOPO_HOST_DEVICE Space<Real> as() const {
     return {static_cast<const Real*>(values), d, metric, symmetric};
   }
 };

@@ -38,6 +38,25 @@ SAMPLES = [
     (ops.pair_lengths, (points.double(), pairs, "chebyshev")),
     (ops.pair_pulls, (torch.rand(2, 3), points, pairs, "euclidean")),
     (
+        ops.pair_pulls,
+        (torch.rand(2, 3), points, pairs, "cosine", pairs[:, :1], torch.rand(2, 1), torch.rand(2)),
+    ),
+    (ops.signature_losses, (torch.rand(2, 6), torch.rand(2, 6).double(), None, None, None)),
+    (
+        ops.signature_losses,
+        (
+            *(torch.rand(2, 6), torch.rand(2, 6), torch.rand(2), torch.rand(()), torch.rand(2)),
+            *(1.0, 1.0, 0.0, True, False, True, True),
+        ),
+    ),
+    (
+        ops.signature_losses,
+        (
+            *(torch.rand(6), torch.rand(6), None, torch.rand(()), None),
+            *(2.0, 1.0, 0.0, False, True, True, True),
+        ),
+    ),
+    (
         ops.signature_edges,
         (points, leaf[..., :2], None, "cosine", "euclidean", lengths, None, True, False),
     ),

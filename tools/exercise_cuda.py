@@ -21,7 +21,9 @@ def exercise(device: torch.device) -> None:
                 torchtopo.pair_distances(clouds, pairs, metric=metric)  # type: ignore[arg-type]
             matrices = torch.rand(3, n, n, generator=generator, dtype=dtype).to(device)
             torchtopo.minimum_spanning_tree(matrices, lengths=lengths)
-            torch.ops.torchtopo.farthest_pairs(clouds, "euclidean", lengths, None)
+            moving = clouds.clone().requires_grad_()
+            for convention in ("paper", "torch_topological"):
+                torchtopo.signature_loss(clouds[..., :1], moving, convention=convention).backward()  # type: ignore[arg-type]
             points, cu_seqlens = torchtopo.pack(list(clouds))
             torchtopo.vietoris_rips_generators(points, cu_seqlens=cu_seqlens, max_seqlen=n)
         tiny = (1e-30 if dtype == torch.float32 else 1e-200) * clouds

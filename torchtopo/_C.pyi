@@ -56,9 +56,15 @@ def cuda_trees_workspace(space: Space, bags: Bags, plan: int) -> int: ...
 def cuda_trees(
     where: Where, space: Space, bags: Bags, plan: int, edges: int, weights: int, workspace: int
 ) -> None: ...
-def cuda_farthest_pairs_workspace(bags: Bags) -> int: ...
+def cuda_farthest_pairs_workspace(bags: Bags, spaces: int) -> int: ...
 def cuda_farthest_pairs(
-    where: Where, space: Space, bags: Bags, pairs: int, workspace: int
+    where: Where,
+    x: Space,
+    z: Space,
+    bags: Bags,
+    of_x: tuple[int, int, int],  # pairs, or 0; their lengths, or 0, and the dtype of these
+    of_z: tuple[int, int, int],
+    workspace: int,
 ) -> None: ...
 def cuda_elder_rule_workspace(bags: int, n: int) -> int: ...
 def cuda_elder_rule(
@@ -71,14 +77,17 @@ def cuda_elder_rule_packed(where: Where, edges: int, bags: Bags, dying: int) -> 
 def cuda_pair_lengths(
     where: Where, space: Space, bags: Bags, pairs: int, m: int, lengths: int
 ) -> None: ...
+
+Pulling: TypeAlias = tuple[int, int, int]  # pairs, how many a bag has, by how much they pull
+
 def cuda_pair_pulls_workspace(bags: Bags, m: int) -> int: ...
 def cuda_pair_pulls(
     where: Where,
     space: Space,
     bags: Bags,
-    pairs: int,
-    m: int,
-    pulls: int,
+    pairs: Pulling,
+    further: Pulling,
+    weights: int,  # of bags, or 0
     gradient: int,
     workspace: int,
 ) -> None: ...
@@ -92,12 +101,19 @@ def cuda_signature_edges(
     out: tuple[int, int, int],  # pairs, their lengths in x, in z
 ) -> None: ...
 
-Reals: TypeAlias = tuple[int, int]  # address of the values, 0 for float32 or 1 for float64
-Shares: TypeAlias = tuple[int, int]  # address of one for each bag, or 0 and one for all
+Each: TypeAlias = tuple[int, int, int]  # of bags: address or 0, dtype, step from bag to bag
 
-def cuda_squares(
-    where: Where, a: Reals, b: Reals, bags: int, m: int, shares: Shares, sums: int
-) -> None: ...
-def cuda_squares_pulls(
-    where: Where, a: Reals, b: Reals, bags: int, m: int, shares: Shares, grad: int, slopes: int
+def cuda_signature_losses(
+    where: Where,
+    # Lengths and their dtype; Each by which they are divided, and whether it is a largest length;
+    # room for the slopes in the lengths and in what divides them, or 0.
+    x: tuple[int, int, int, int, int, int, int, int],
+    x_by: float,
+    z: tuple[int, int, int, int, int, int, int, int],
+    z_by: float,
+    bags: int,
+    half: int,
+    shares: Each,
+    share: float,
+    losses: int,
 ) -> None: ...

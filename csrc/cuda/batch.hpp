@@ -34,20 +34,36 @@ constexpr std::int64_t elder_rule_in_shared = 8192;
 void elder_rule_packed(const std::int64_t* edges, const Bags& bags, std::int64_t* dying,
                        Stream stream);
 
-// The farthest pair of each bag, (bags, 2), (-1, -1) where no two points are finitely far apart.
-std::size_t farthest_pairs_workspace(const Bags& bags);
-void farthest_pairs(const AnySpace& space, const Bags& bags, std::int64_t* pairs, void* workspace,
-                    Stream stream);
+// The farthest pair of each bag, (bags, 2), (-1, -1) where no two points are finitely far apart,
+// and its length, there 0: of one space or of two at once.
+struct FarthestPairs {
+  AnySpace space;
+  std::int64_t* pairs;  // null: nobody asks
+  void* lengths;        // of the dtype 0 for float32 or 1 for float64; null too
+  int dtype;
+};
+std::size_t farthest_pairs_workspace(const Bags& bags, int spaces);
+void farthest_pairs(const FarthestPairs& x, const FarthestPairs& z, const Bags& bags,
+                    void* workspace, Stream stream);
 
 // Lengths of pairs, (bags, m); padding and pairs that name no point have length 0.
 void pair_lengths(const AnySpace& space, const Bags& bags, const std::int64_t* pairs,
                   std::int64_t m, void* lengths, Stream stream);
 
-// Their gradient in the points, (bags, n, d): pair p pulls its ends by `pulls[p]`. Added in the
-// order of the pairs, so the same bits in every run.
+// Pairs of each bag, (bags, m, 2), and by how much they pull, (bags, m).
+struct Pulling {
+  const std::int64_t* pairs;
+  std::int64_t m;
+  const void* by;
+};
+
+// The gradient of their lengths in the points, (bags, n, d), of two lists as if they were one; all
+// pulls of a bag times its weight, where there are weights. Added in the order of the pairs, so the
+// same bits in every run.
 std::size_t pair_pulls_workspace(const Bags& bags, std::int64_t m);
-void pair_pulls(const AnySpace& space, const Bags& bags, const std::int64_t* pairs, std::int64_t m,
-                const void* pulls, void* gradient, void* workspace, Stream stream);
+void pair_pulls(const AnySpace& space, const Bags& bags, const Pulling& pairs,
+                const Pulling& further, const void* weights, void* gradient, void* workspace,
+                Stream stream);
 
 // A tree as `trees` gives it; without weights, pairs that are yet to be measured.
 struct Tree {
@@ -62,29 +78,43 @@ void signature_edges(const AnySpace& x, const AnySpace& z, const Bags& bags, con
                      const Tree& tree_z, std::int64_t* pairs, void* lengths_x, void* lengths_z,
                      Stream stream);
 
-// Numbers (bags, m) of the dtype 0 for float32 or 1 for float64.
-struct Reals {
+// A number for each bag, for all bags one of a tensor (`step` 0), or without a tensor `all`.
+struct Each {
   const void* values;
   int dtype;
-};
+  std::int64_t step;
+  double all;
 
-// What a bag's sum is divided by: one number for all, or one for each in the type of the sums.
-struct Shares {
-  const void* each;
-  std::int64_t all;
-
-  template <class Real>
   TORCHTOPO_HOST_DEVICE double of(std::int64_t bag) const {
-    return each ? double(static_cast<const Real*>(each)[bag]) : double(all);
+    if (!values) return all;
+    return dtype == 0 ? double(static_cast<const float*>(values)[bag * step])
+                      : static_cast<const double*>(values)[bag * step];
   }
 };
 
-// Sums of (a - b)^2 over each bag's m numbers, divided by its share, in the wider of the types; and
-// the gradient of these in a, in a's own.
-void squares(const Reals& a, const Reals& b, std::int64_t bags, std::int64_t m,
-             const Shares& shares, void* sums, Stream stream);
-void squares_pulls(const Reals& a, const Reals& b, std::int64_t bags, std::int64_t m,
-                   const Shares& shares, const void* grad, void* slopes, Stream stream);
+// What the sum of a bag's squares is divided by; 0 for all: half the norm of either tree instead.
+struct Shares : Each {
+  TORCHTOPO_HOST_DEVICE bool halves_of_norms() const { return !values && all == 0; }
+};
+
+// One space of the signature loss: the lengths of the pairs, (bags, 2 half), what divides them, and
+// room for the slopes of the loss in either, unless null. A largest length of 0 divides as 1 does.
+struct Compared {
+  const void* lengths;
+  int dtype;
+  Each by;
+  bool by_largest;
+  void *slopes, *slope_of_divisor;
+
+  TORCHTOPO_HOST_DEVICE double divisor(std::int64_t bag) const {
+    const double is = by.of(bag);
+    return by_largest && is == 0 ? 1.0 : is;
+  }
+};
+
+// The losses of the bags, in the wider of the types, and those slopes.
+void signature_losses(const Compared& x, const Compared& z, std::int64_t bags, std::int64_t half,
+                      const Shares& shares, void* losses, Stream stream);
 
 void set_device(int device);
 int version();                // of the CUDA runtime inside: 13000 is 13.0

@@ -76,14 +76,35 @@ __device__ inline double coordinate(const Pull& pull, Metric metric, double mine
   });
 }
 
+// The pairs of each bag and further ones, as one list.
+template <class Real>
+struct Pulled {
+  Pulling pairs, further;
+  const Real* weights;
+
+  __host__ __device__ std::int64_t each() const { return pairs.m + further.m; }
+  __device__ const std::int64_t* ends(std::int64_t bag, std::int64_t k) const {
+    return k < pairs.m ? pairs.pairs + 2 * (bag * pairs.m + k)
+                       : further.pairs + 2 * (bag * further.m + k - pairs.m);
+  }
+  __device__ double by(std::int64_t bag, std::int64_t k) const {
+    const double weight = weights ? double(weights[bag]) : 1.0;
+    return weight *
+           double(k < pairs.m
+                      ? static_cast<const Real*>(pairs.by)[bag * pairs.m + k]
+                      : static_cast<const Real*>(further.by)[bag * further.m + k - pairs.m]);
+  }
+};
+
 // A warp per pair.
 template <class Real>
-__global__ void __launch_bounds__(256)
-    measure_pulls(Space<Real> space, std::int64_t n, const std::int64_t* pairs, std::int64_t m,
-                  std::int64_t count, const Real* by, Pull* pulls, std::uint64_t* ends) {
+__global__ void __launch_bounds__(256, 2)  // registers for all loads of a pair at once
+    measure_pulls(Space<Real> space, std::int64_t n, Pulled<Real> pulled, std::int64_t count,
+                  Pull* pulls, std::uint64_t* ends) {
   const std::int64_t pair = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (pair >= count) return;
-  const std::int64_t first = pair / m * n, i = pairs[2 * pair], j = pairs[2 * pair + 1];
+  const std::int64_t bag = pair / pulled.each(), k = pair % pulled.each(), first = bag * n;
+  const std::int64_t i = pulled.ends(bag, k)[0], j = pulled.ends(bag, k)[1];
   const std::int64_t d = space.d;
   const bool real = i >= 0 && i < n && j >= 0 && j < n;
   Pull pull = {};
@@ -91,13 +112,13 @@ __global__ void __launch_bounds__(256)
     // Measured from the smaller end, as the length is: its bits are the same either way.
     const std::int64_t u = i < j ? i : j, v = i < j ? j : i;
     pull = pull_of(space.values + (first + u) * d, space.values + (first + v) * d, d, space.metric,
-                   double(by[pair]));
+                   pulled.by(bag, k));
   }
   if (threadIdx.x % warp_size != 0) return;
   const bool pulls_somewhere = real && (pull.by != 0 || pull.length != pull.length);
   pulls[pair] = pull;
-  ends[2 * pair] = pulls_somewhere ? end_code(i, 2 * (pair % m)) : no_end;
-  ends[2 * pair + 1] = pulls_somewhere ? end_code(j, 2 * (pair % m) + 1) : no_end;
+  ends[2 * pair] = pulls_somewhere ? end_code(i, 2 * k) : no_end;
+  ends[2 * pair + 1] = pulls_somewhere ? end_code(j, 2 * k + 1) : no_end;
 }
 
 struct Codes {
@@ -131,11 +152,11 @@ __global__ void __launch_bounds__(256)
 // A warp per point: lanes are coordinates.
 template <class Real>
 __global__ void __launch_bounds__(256)
-    pull_points(Space<Real> space, std::int64_t n, const std::int64_t* pairs, std::int64_t m,
-                std::int64_t rows, const Pull* pulls, const std::uint64_t* ends, Real* gradient) {
+    pull_points(Space<Real> space, std::int64_t n, Pulled<Real> pulled, std::int64_t rows,
+                const Pull* pulls, const std::uint64_t* ends, Real* gradient) {
   const std::int64_t row = (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) / warp_size;
   if (row >= rows) return;
-  const std::int64_t bag = row / n, point = row % n, d = space.d;
+  const std::int64_t bag = row / n, point = row % n, d = space.d, m = pulled.each();
   const Real* points = space.values;
   ends += bag * 2 * m;
   const std::int64_t from = rank(ends, 0, 2 * m, end_code(point, 0), false);
@@ -144,9 +165,8 @@ __global__ void __launch_bounds__(256)
     Real sum = 0;
     for (std::int64_t e = from; e < to; ++e) {
       const std::int64_t end = std::int64_t(ends[e] & 0xffffffffu);
-      const std::int64_t pair = bag * m + end / 2;
-      const std::int64_t other = pairs[2 * pair + 1 - end % 2];
-      sum += Real(coordinate(pulls[pair], space.metric, double(points[row * d + k]),
+      const std::int64_t other = pulled.ends(bag, end / 2)[1 - end % 2];
+      sum += Real(coordinate(pulls[bag * m + end / 2], space.metric, double(points[row * d + k]),
                              double(points[(bag * n + other) * d + k]), point < other));
     }
     gradient[row * d + k] = sum;
@@ -163,11 +183,11 @@ struct Workspace {
 };
 
 template <class Real>
-void run(const Space<Real>& space, const Bags& bags, const std::int64_t* pairs, std::int64_t m,
-         const void* by, void* gradient, const Workspace& workspace, Stream stream) {
-  const std::int64_t n = bags.n, count = bags.count * m, rows = bags.rows;
-  launch(measure_pulls<Real>, ceil_div(count * warp_size, 256), 256, 0, stream, space, n, pairs, m,
-         count, static_cast<const Real*>(by), workspace.pulls, workspace.ends[0]);
+void run(const Space<Real>& space, const Bags& bags, const Pulled<Real>& pulled, void* gradient,
+         const Workspace& workspace, Stream stream) {
+  const std::int64_t n = bags.n, m = pulled.each(), count = bags.count * m, rows = bags.rows;
+  launch(measure_pulls<Real>, ceil_div(count * warp_size, 256), 256, 0, stream, space, n, pulled,
+         count, workspace.pulls, workspace.ends[0]);
   int now = 0;
   if (2 * m <= block_ends) {
     const int places = int(power_of_two_above(2 * m));
@@ -181,8 +201,8 @@ void run(const Space<Real>& space, const Bags& bags, const std::int64_t* pairs, 
       launch(merge_ends, ceil_div(2 * count, 256), 256, 0, stream, Codes{workspace.ends[now]},
              2 * m, 2 * count, size, Codes{workspace.ends[1 - now]});
   }
-  launch(pull_points<Real>, ceil_div(rows * warp_size, 256), 256, 0, stream, space, n, pairs, m,
-         rows, workspace.pulls, workspace.ends[now], static_cast<Real*>(gradient));
+  launch(pull_points<Real>, ceil_div(rows * warp_size, 256), 256, 0, stream, space, n, pulled, rows,
+         workspace.pulls, workspace.ends[now], static_cast<Real*>(gradient));
 }
 
 }  // namespace
@@ -193,14 +213,18 @@ std::size_t pair_pulls_workspace(const Bags& bags, std::int64_t m) {
   return arena.used();
 }
 
-void pair_pulls(const AnySpace& space, const Bags& bags, const std::int64_t* pairs, std::int64_t m,
-                const void* pulls, void* gradient, void* workspace, Stream stream) {
+void pair_pulls(const AnySpace& space, const Bags& bags, const Pulling& pairs,
+                const Pulling& further, const void* weights, void* gradient, void* workspace,
+                Stream stream) {
+  const std::int64_t m = pairs.m + further.m;
   if (bags.n >= std::int64_t(1) << 31 || m >= std::int64_t(1) << 31)
     throw std::invalid_argument("a bag on CUDA has fewer than 2**31 points and pairs; split it");
   Arena arena(workspace);
   const Workspace divided(arena, bags.count * m);
   with_real(space.dtype, [&](auto real) {
-    run(space.as<decltype(real)>(), bags, pairs, m, pulls, gradient, divided, stream);
+    using Real = decltype(real);
+    run(space.as<Real>(), bags, Pulled<Real>{pairs, further, static_cast<const Real*>(weights)},
+        gradient, divided, stream);
   });
 }
 

@@ -30,8 +30,13 @@ inline cuda::Stream stream_of(const Numbers<2>& where) {
   return at<void>(where[1]);
 }
 
-inline cuda::Shares shares_of(const Numbers<2>& is) { return {at<const void>(is[0]), is[1]}; }
-inline cuda::Reals reals(const Numbers<2>& is) { return {at<const void>(is[0]), int(is[1])}; }
+// The address, the dtype and the step of a number for each bag; without an address one for all.
+inline cuda::Each each(const Numbers<3>& is, double all) {
+  return {at<const void>(is[0]), int(is[1]), is[2], all};
+}
+inline cuda::Pulling pulling(const Numbers<3>& is) {
+  return {at<const Size>(is[0]), is[1], at<const void>(is[2])};
+}
 
 inline void bind_cuda(pybind11::module_& module) {
   using namespace pybind11::literals;
@@ -54,13 +59,17 @@ inline void bind_cuda(pybind11::module_& module) {
       "where"_a, "space"_a, "bags"_a, "plan"_a, "edges"_a, "weights"_a, "workspace"_a, Unlocked());
   module.def(
       "cuda_farthest_pairs_workspace",
-      [](const Bags& bags) { return cuda::farthest_pairs_workspace(bags); }, "bags"_a, Unlocked());
+      [](const Bags& bags, int spaces) { return cuda::farthest_pairs_workspace(bags, spaces); },
+      "bags"_a, "spaces"_a, Unlocked());
   module.def(
       "cuda_farthest_pairs",
-      [](const Where& where, const AnySpace& space, const Bags& bags, Size pairs, Size workspace) {
-        cuda::farthest_pairs(space, bags, at<Size>(pairs), at<void>(workspace), stream_of(where));
+      [](const Where& where, const AnySpace& x, const AnySpace& z, const Bags& bags,
+         const Numbers<3>& of_x, const Numbers<3>& of_z, Size workspace) {
+        cuda::farthest_pairs({x, at<Size>(of_x[0]), at<void>(of_x[1]), int(of_x[2])},
+                             {z, at<Size>(of_z[0]), at<void>(of_z[1]), int(of_z[2])}, bags,
+                             at<void>(workspace), stream_of(where));
       },
-      "where"_a, "space"_a, "bags"_a, "pairs"_a, "workspace"_a, Unlocked());
+      "where"_a, "x"_a, "z"_a, "bags"_a, "of_x"_a, "of_z"_a, "workspace"_a, Unlocked());
   module.def("cuda_elder_rule_workspace", &cuda::elder_rule_workspace, "bags"_a, "n"_a, Unlocked());
   module.def(
       "cuda_elder_rule",
@@ -90,13 +99,13 @@ inline void bind_cuda(pybind11::module_& module) {
       Unlocked());
   module.def(
       "cuda_pair_pulls",
-      [](const Where& where, const AnySpace& space, const Bags& bags, Size pairs, Size m,
-         Size pulls, Size gradient, Size workspace) {
-        cuda::pair_pulls(space, bags, at<const Size>(pairs), m, at<const void>(pulls),
+      [](const Where& where, const AnySpace& space, const Bags& bags, const Numbers<3>& pairs,
+         const Numbers<3>& further, Size weights, Size gradient, Size workspace) {
+        cuda::pair_pulls(space, bags, pulling(pairs), pulling(further), at<const void>(weights),
                          at<void>(gradient), at<void>(workspace), stream_of(where));
       },
-      "where"_a, "space"_a, "bags"_a, "pairs"_a, "m"_a, "pulls"_a, "gradient"_a, "workspace"_a,
-      Unlocked());
+      "where"_a, "space"_a, "bags"_a, "pairs"_a, "further"_a, "weights"_a, "gradient"_a,
+      "workspace"_a, Unlocked());
   module.def(
       "cuda_signature_edges",
       [](const Where& where, const AnySpace& x, const AnySpace& z, const Bags& bags,
@@ -108,22 +117,22 @@ inline void bind_cuda(pybind11::module_& module) {
                               at<void>(out[1]), at<void>(out[2]), stream_of(where));
       },
       "where"_a, "x"_a, "z"_a, "bags"_a, "tree_x"_a, "tree_z"_a, "out"_a, Unlocked());
+  // Of a space: lengths and their dtype; what divides them, and whether it is a largest length;
+  // the slopes of both.
   module.def(
-      "cuda_squares",
-      [](const Where& where, const Numbers<2>& a, const Numbers<2>& b, Size bags, Size m,
-         const Numbers<2>& shares, Size sums) {
-        cuda::squares(reals(a), reals(b), bags, m, shares_of(shares), at<void>(sums),
-                      stream_of(where));
+      "cuda_signature_losses",
+      [](const Where& where, const Numbers<8>& x, double x_by, const Numbers<8>& z, double z_by,
+         Size bags, Size half, const Numbers<3>& shares, double share, Size losses) {
+        const auto compared = [](const Numbers<8>& is, double by) {
+          return cuda::Compared{
+              at<const void>(is[0]), int(is[1]),     each({is[2], is[3], is[4]}, by), is[5] != 0,
+              at<void>(is[6]),       at<void>(is[7])};
+        };
+        cuda::signature_losses(compared(x, x_by), compared(z, z_by), bags, half,
+                               {each(shares, share)}, at<void>(losses), stream_of(where));
       },
-      "where"_a, "a"_a, "b"_a, "bags"_a, "m"_a, "shares"_a, "sums"_a, Unlocked());
-  module.def(
-      "cuda_squares_pulls",
-      [](const Where& where, const Numbers<2>& a, const Numbers<2>& b, Size bags, Size m,
-         const Numbers<2>& shares, Size grad, Size slopes) {
-        cuda::squares_pulls(reals(a), reals(b), bags, m, shares_of(shares), at<const void>(grad),
-                            at<void>(slopes), stream_of(where));
-      },
-      "where"_a, "a"_a, "b"_a, "bags"_a, "m"_a, "shares"_a, "grad"_a, "slopes"_a, Unlocked());
+      "where"_a, "x"_a, "x_by"_a, "z"_a, "z_by"_a, "bags"_a, "half"_a, "shares"_a, "share"_a,
+      "losses"_a, Unlocked());
 }
 
 }  // namespace torchtopo

@@ -114,10 +114,8 @@ class PerBag:
         roots = squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
         return roots.reshape(self.of, bags).sum(0)
 
-    def spread(self, scale: Tensor | float, name: str) -> Tensor | float:
-        """A number, one for all or one for each bag, as it divides the pairs' values."""
-        if not isinstance(scale, Tensor):
-            return scale
+    def each(self, scale: Tensor, name: str) -> Tensor:
+        """A scale as a tensor `()` for all bags or one with a number for each bag."""
         if scale.numel() == 1:
             return scale if scale.dim() == 0 else scale.reshape(())
         if scale.shape != self.shape:
@@ -125,9 +123,18 @@ class PerBag:
                 f"{name} must have one element or one for each bag {tuple(self.shape)}, "
                 f"got {tuple(scale.shape)}"
             )
+        return scale
+
+    def spread(self, scale: Tensor | float, name: str) -> Tensor | float:
+        """A number, one for all or one for each bag, as it divides the pairs' values."""
+        if not isinstance(scale, Tensor):
+            return scale
+        each = self.each(scale, name)
+        if each.dim() == 0:
+            return each
         if self.bag is None:
-            return scale.unsqueeze(-1)
-        return scale.index_select(0, self.bag.repeat(self.of))
+            return each.unsqueeze(-1)
+        return each.index_select(0, self.bag.repeat(self.of))
 
 
 def bag_of_pairs(pairs: int, cu_seqlens: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from torchtopo import _checks
-from torchtopo._lengths import lengths_of, result_dtype, with_gradient
+from torchtopo._lengths import result_dtype
+from torchtopo._losses.comparison import Comparison, Side, on_a_device
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, check_scale, reduce
-from torchtopo._losses.squares import pulled, squares
+from torchtopo._losses.squares import plain_squares
 from torchtopo._metric import Metric
 from torchtopo._operators import registry
 
@@ -126,7 +127,7 @@ def signature_loss(
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
-    pairs, a, b, farthest_x, farthest_z = registry.signature_edges(
+    pairs, a, b, far, largest = registry.signature_edges(
         x,
         z,
         pairs_x,
@@ -140,22 +141,18 @@ def signature_loss(
     )
     per_bag = PerBag(z, lengths, cu_seqlens, of=2)
     share = None if form.share is None else form.share(per_bag)
-    if x_by_maximum:
-        x_scale = _maximum(x, farthest_x, metric_x, cu_seqlens)
-    if z_by_maximum:
-        z_scale = _maximum(z, farthest_z, metric_z, cu_seqlens)
-    plain = x_scale is None and z_scale is None and share is not None and cu_seqlens is None
-    if plain and pulled(x, metric_x, z, metric_z):
-        loss: Tensor = squares(share, pairs, a, x, metric_x, b, z, metric_z)
+    by_maximum = x_by_maximum or z_by_maximum
+    plain = x_scale is None and z_scale is None and not by_maximum and cu_seqlens is None
+    if plain and share is not None and not on_a_device(z):
+        loss = plain_squares(share, pairs, a, x, metric_x, b, z, metric_z)
     else:
-        a = with_gradient(a, x, pairs, metric_x)
-        b = with_gradient(b, z, pairs, metric_z)
-        if x_scale is not None:
-            a = a / per_bag.spread(x_scale, "x_scale")
-        if z_scale is not None:
-            b = b / per_bag.spread(z_scale, "z_scale")
-        apart = a - b
-        loss = per_bag.norm(apart) / 2 if share is None else per_bag.sum(apart.square()) / share
+        loss = Comparison(
+            pairs,
+            Side("x", metric_x, a, *((far[0], largest[0]) if x_by_maximum else (None, None))),
+            Side("z", metric_z, b, *((far[-1], largest[-1]) if z_by_maximum else (None, None))),
+            per_bag,
+            share,
+        ).losses(x, z, x_scale, z_scale)
     loss, dtype = reduce(loss, reduction), torch.promote_types(result_dtype(x), result_dtype(z))
     return loss if loss.dtype is dtype else loss.to(dtype)
 
@@ -269,12 +266,3 @@ def _check_scales(
 
 def _and(names: list[str]) -> str:
     return " and ".join(map(repr, names))
-
-
-def _maximum(points: Tensor, farthest: Tensor, metric: str, cu_seqlens: Tensor | None) -> Tensor:
-    """The largest finite distance of each bag, differentiable; 1 where it is 0 or there is none."""
-    if cu_seqlens is None:
-        largest = lengths_of(points, farthest.unsqueeze(-2), metric).squeeze(-1)
-    else:
-        largest = lengths_of(points, farthest, metric)
-    return largest.masked_fill(largest == 0, 1.0)

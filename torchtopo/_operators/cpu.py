@@ -15,6 +15,8 @@ from torch import Tensor
 from torchtopo import _C, _checks
 from torchtopo._bags import renamed
 from torchtopo._operators.arguments import (
+    Bags,
+    Space,
     at_pairs,
     bags_of,
     of_batch,
@@ -95,19 +97,26 @@ def signature_edges(
     pairs = torch.empty(*batch, 2 * m, 2, dtype=torch.int64)
     a = torch.empty(*batch, 2 * m, dtype=values_x.dtype)
     b = torch.empty(*batch, 2 * m, dtype=values_z.dtype)
-    far_x = torch.empty((*each, 2) if farthest_x else 0, dtype=torch.int64)
-    far_z = torch.empty((*each, 2) if farthest_z else 0, dtype=torch.int64)
+    spaces = farthest_x + farthest_z
+    far = torch.empty((spaces, *each, 2) if spaces else 0, dtype=torch.int64)
     _C.signature_edges(
         space_x,
         space_z,
         bags,
         0 if pairs_x is None else pairs_x.data_ptr(),
         (pairs.data_ptr(), a.data_ptr(), b.data_ptr()),
-        (far_x.data_ptr() if farthest_x else 0, far_z.data_ptr() if farthest_z else 0),
+        (far[0].data_ptr() if farthest_x else 0, far[-1].data_ptr() if farthest_z else 0),
         torch.get_num_threads(),
     )
+    # The farthest pairs are measured here, where they are named as the kernels name them.
+    wide = a.dtype if a.dtype == b.dtype else torch.float64
+    largest = torch.empty((spaces, *each) if spaces else 0, dtype=wide)
+    if farthest_x:
+        _measure_farthest(values_x, space_x, bags, far[0], largest[0])
+    if farthest_z:
+        _measure_farthest(values_z, space_z, bags, far[-1], largest[-1])
     if cu_seqlens is None or not batch:
-        return pairs, a, b, far_x, far_z
+        return pairs, a, b, far, largest
 
     def of_copies(values: Tensor) -> Tensor:
         """The kernel writes the edges of x of all bags before those of z."""
@@ -115,8 +124,20 @@ def signature_edges(
         return both.movedim(0, len(batch)).reshape(values.shape)
 
     pairs = renamed(of_copies(pairs), n, -1)
-    far_x, far_z = (renamed(far, n, -1) if far.dim() > 1 else far for far in (far_x, far_z))
-    return pairs, of_copies(a), of_copies(b), far_x, far_z
+    far = torch.stack([renamed(pairs, n, -1) for pairs in far]) if len(far) else far
+    return pairs, of_copies(a), of_copies(b), far, largest
+
+
+def _measure_farthest(
+    values: Tensor, space: Space, bags: Bags, far: Tensor, largest: Tensor
+) -> None:
+    """The lengths of the farthest pairs of bags, perhaps kept in a wider type than the values'."""
+    lengths = largest if largest.dtype == values.dtype else largest.to(values.dtype)
+    count, n, rows, _sizes, ends = bags
+    whole, m = ((1, rows, rows, 0, 0), count) if ends else ((count, n, rows, 0, 0), 1)
+    _C.pair_lengths(space, whole, far.data_ptr(), m, lengths.data_ptr(), torch.get_num_threads())
+    if lengths is not largest:
+        largest.copy_(lengths)
 
 
 def elder_rule(
@@ -138,8 +159,23 @@ def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return lengths
 
 
-def pair_pulls(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
-    """The gradient of the points: each pair pulls its two ends along the gradient of its length."""
+def pair_pulls(
+    grad: Tensor,
+    points: Tensor,
+    pairs: Tensor,
+    metric: str,
+    further: Tensor | None = None,
+    further_grad: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """The gradient of the points: each pair pulls its two ends along the gradient of its length.
+
+    Further pairs pull as if they stood after the others; weights multiply all pulls of a bag.
+    """
+    if further is not None and further_grad is not None:
+        pairs, grad = torch.cat((pairs, further), -2), torch.cat((grad, further_grad), -1)
+    if weights is not None:
+        grad = grad * weights.unsqueeze(-1)
     values, space, bags, edges = at_pairs(points, pairs, metric)
     pulls = pulls_of(grad, values, pairs)
     gradient = torch.empty(*points.shape, dtype=values.dtype)

@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchtopo import _C, _checks
 from torchtopo._bags import renamed
+from torchtopo._metric import measured_in
 from torchtopo._operators import generic
 from torchtopo._operators.arguments import (
+    Bags,
+    Space,
     at_pairs,
     bags_of,
     of_batch,
@@ -97,10 +101,29 @@ def farthest_pairs(
 ) -> Tensor:
     values, space, _sizes, bags = of_batch(points, metric, lengths, cu_seqlens, max_seqlen)
     pairs = values.new_empty((*shape_of_bags(points, cu_seqlens), 2), dtype=torch.int64)
-    with torch.cuda.device(values.device):
-        workspace = _workspace(_C.cuda_farthest_pairs_workspace(bags), values.device)
-        _C.cuda_farthest_pairs(_where(values), space, bags, pairs.data_ptr(), workspace.data_ptr())
+    _farthest_pairs(values.device, bags, (space, space), ((pairs, None), (None, None)))
     return pairs if cu_seqlens is None else renamed(pairs, points.shape[-2], -1)
+
+
+# Pairs and their lengths, as far as somebody asks for them.
+_Farthest = tuple[Tensor | None, Tensor | None]
+
+
+def _farthest_pairs(
+    device: torch.device,
+    bags: Bags,
+    spaces: tuple[Space, Space],
+    out: tuple[_Farthest, _Farthest],
+) -> None:
+    """Those of one space or of two, in two launches either way."""
+    count = sum(pairs is not None for pairs, _ in out)
+    of_x, of_z = (
+        (_address(pairs), *((0, 0) if lengths is None else reals_of(lengths)))
+        for pairs, lengths in out
+    )
+    with torch.cuda.device(device):
+        workspace = _workspace(_C.cuda_farthest_pairs_workspace(bags, count), device)
+        _C.cuda_farthest_pairs(_where(workspace), *spaces, bags, of_x, of_z, workspace.data_ptr())
 
 
 def elder_rule(
@@ -136,19 +159,33 @@ def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return lengths
 
 
-def pair_pulls(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+def pair_pulls(
+    grad: Tensor,
+    points: Tensor,
+    pairs: Tensor,
+    metric: str,
+    further: Tensor | None = None,
+    further_grad: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> Tensor:
     values, space, bags, edges = at_pairs(points, pairs, metric)
-    pulls, m = pulls_of(grad, values, pairs), edges.shape[-2]
+    lists = [(edges, pulls_of(grad, values, pairs))]
+    if further is not None and further_grad is not None:
+        lists.append((further.contiguous(), pulls_of(further_grad, values, further)))
+    pulling = [(pairs.data_ptr(), pairs.shape[-2], by.data_ptr()) for pairs, by in lists]
+    if weights is not None:
+        weights = weights.to(values.dtype).contiguous()
     gradient = torch.empty_like(values)
     with torch.cuda.device(values.device):
+        m = sum(count for _, count, _ in pulling)
         workspace = _workspace(_C.cuda_pair_pulls_workspace(bags, m), values.device)
         _C.cuda_pair_pulls(
             _where(values),
             space,
             bags,
-            edges.data_ptr(),
-            m,
-            pulls.data_ptr(),
+            pulling[0],
+            pulling[1] if len(pulling) > 1 else (0, 0, 0),
+            _address(weights),
             gradient.data_ptr(),
             workspace.data_ptr(),
         )
@@ -208,64 +245,70 @@ def signature_edges(
             (edges_z.data_ptr(), weights_z.data_ptr()),
             (pairs.data_ptr(), a.data_ptr(), b.data_ptr()),
         )
-    far_x, far_z = (
-        farthest_pairs(points, metric, lengths, cu_seqlens, max_seqlen)
-        if wanted
-        else pairs.new_empty(0)
-        for points, metric, wanted in (
-            (values_x, metric_x, farthest_x),
-            (values_z, metric_z, farthest_z),
+    spaces, each = farthest_x + farthest_z, shape_of_bags(x, cu_seqlens)
+    wide = torch.promote_types(a.dtype, b.dtype)
+    far = pairs.new_empty((spaces, *each, 2) if spaces else 0)
+    largest = a.new_empty((spaces, *each) if spaces else 0, dtype=wide)
+    if spaces:
+        nobody = (None, None)
+        out_x = (far[0], largest[0]) if farthest_x else nobody
+        out_z = (far[-1], largest[-1]) if farthest_z else nobody
+        _farthest_pairs(pairs.device, bags, (space_x, space_z), (out_x, out_z))
+    return pairs, a, b, far, largest
+
+
+def signature_losses(
+    a: Tensor,
+    b: Tensor,
+    scale_x: Tensor | None,
+    scale_z: Tensor | None,
+    share: Tensor | None,
+    x_by: float = 1,
+    z_by: float = 1,
+    by: float = 2,
+    largest_x: bool = False,
+    largest_z: bool = False,
+    slopes_x: bool = False,
+    slopes_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Losses and slopes in one launch."""
+    each = a.shape[:-1]
+    losses = a.new_empty(each, dtype=torch.promote_types(a.dtype, b.dtype))
+    x, x_by, out_x, _x = _compared(a, scale_x, x_by, largest_x, slopes_x)
+    z, z_by, out_z, _z = _compared(b, scale_z, z_by, largest_z, slopes_z)
+    shares, _shares = _each(share)
+    bags, half = losses.numel(), a.shape[-1] // 2
+    with torch.cuda.device(losses.device):
+        _C.cuda_signature_losses(
+            _where(losses), x, x_by, z, z_by, bags, half, shares, by, losses.data_ptr()
         )
-    )
-    return pairs, a, b, far_x, far_z
+    return losses, *out_x, *out_z
 
 
-def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
-    """Σ(a-b)² / share of each bag, in one launch."""
-    first, second = a.contiguous(), b.contiguous()
-    sums = a.new_empty(a.shape[:-1], dtype=torch.promote_types(a.dtype, b.dtype))
-    _each, divisors = _divisors(shares, share, sums.dtype)
-    with torch.cuda.device(sums.device):
-        _C.cuda_squares(
-            _where(sums),
-            reals_of(first),
-            reals_of(second),
-            sums.numel(),
-            a.shape[-1],
-            divisors,
-            sums.data_ptr(),
-        )
-    return sums
+def _compared(
+    lengths: Tensor, scale: Tensor | None, by: float, largest: bool, wanted: bool
+) -> tuple[Any, float, tuple[Tensor, Tensor], object]:
+    """A space as `cuda_signature_losses` takes it, its slopes, and who owns what it reads."""
+    values, each = lengths.contiguous(), lengths.shape[:-1]
+    slopes = values.new_empty(values.shape if wanted else 0)
+    of_scale = values.new_empty(each if wanted and scale is not None else 0)
+    if scale is not None and scale.device != values.device:  # one number, of the CPU
+        by, scale = scale.item(), None
+    numbers, owner = _each(scale)
+    told = (*reals_of(values), *numbers, int(largest), _address(slopes), _address(of_scale))
+    return told, by, (slopes, of_scale), (values, owner)
 
 
-def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
-    """The gradient of `squares` in a."""
-    first, second = a.contiguous(), b.contiguous()
-    pulls = grad.to(torch.promote_types(a.dtype, b.dtype)).contiguous()
-    _each, divisors = _divisors(shares, share, pulls.dtype)
-    slopes = torch.empty_like(first)
-    with torch.cuda.device(slopes.device):
-        _C.cuda_squares_pulls(
-            _where(slopes),
-            reals_of(first),
-            reals_of(second),
-            pulls.numel(),
-            a.shape[-1],
-            divisors,
-            pulls.data_ptr(),
-            slopes.data_ptr(),
-        )
-    return slopes
+def _each(numbers: Tensor | None) -> tuple[tuple[int, int, int], Tensor | None]:
+    """A number for each bag, or one for all, as kernels read it, and the tensor that owns it."""
+    if numbers is None:
+        return (0, 0, 0), None
+    values = numbers.detach().to(measured_in(numbers.dtype)).contiguous()
+    return (*reals_of(values), int(values.numel() > 1)), values
 
 
-def _divisors(
-    shares: Tensor | None, share: int, dtype: torch.dtype
-) -> tuple[Tensor | None, tuple[int, int]]:
-    """What bags' squares are divided by, as kernels read it, and the tensor that owns it."""
-    if shares is None:
-        return None, (0, share)
-    each = shares.to(dtype).contiguous()
-    return each, (each.data_ptr(), 0)
+def _address(values: Tensor | None) -> int:
+    return 0 if values is None or values.numel() == 0 else values.data_ptr()
 
 
 def _workspace(size: int, device: torch.device) -> Tensor:

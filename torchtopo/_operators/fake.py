@@ -59,7 +59,15 @@ def pair_lengths(points: Tensor, pairs: Tensor, metric: str) -> Tensor:
     return points.new_empty(pairs.shape[:-1], dtype=measured_in(points.dtype))
 
 
-def pair_pulls(grad: Tensor, points: Tensor, pairs: Tensor, metric: str) -> Tensor:
+def pair_pulls(
+    grad: Tensor,
+    points: Tensor,
+    pairs: Tensor,
+    metric: str,
+    further: Tensor | None = None,
+    further_grad: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> Tensor:
     return points.new_empty(points.shape)
 
 
@@ -77,19 +85,36 @@ def signature_edges(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     *batch, m = shape_of_trees(x, cu_seqlens)
-    each = shape_of_bags(x, cu_seqlens)
+    each, spaces = shape_of_bags(x, cu_seqlens), farthest_x + farthest_z
+    in_x, in_z = measured_in(x.dtype), measured_in(z.dtype)
     return (
         x.new_empty((*batch, 2 * m, 2), dtype=torch.int64),
-        x.new_empty((*batch, 2 * m), dtype=measured_in(x.dtype)),
-        z.new_empty((*batch, 2 * m), dtype=measured_in(z.dtype)),
-        x.new_empty((*each, 2) if farthest_x else 0, dtype=torch.int64),
-        x.new_empty((*each, 2) if farthest_z else 0, dtype=torch.int64),
+        x.new_empty((*batch, 2 * m), dtype=in_x),
+        z.new_empty((*batch, 2 * m), dtype=in_z),
+        x.new_empty((spaces, *each, 2) if spaces else 0, dtype=torch.int64),
+        x.new_empty((spaces, *each) if spaces else 0, dtype=torch.promote_types(in_x, in_z)),
     )
 
 
-def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
-    return a.new_empty(a.shape[:-1], dtype=torch.promote_types(a.dtype, b.dtype))
-
-
-def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
-    return a.new_empty(a.shape)
+def signature_losses(
+    a: Tensor,
+    b: Tensor,
+    scale_x: Tensor | None,
+    scale_z: Tensor | None,
+    share: Tensor | None,
+    x_by: float = 1,
+    z_by: float = 1,
+    by: float = 2,
+    largest_x: bool = False,
+    largest_z: bool = False,
+    slopes_x: bool = False,
+    slopes_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    each = a.shape[:-1]
+    return (
+        a.new_empty(each, dtype=torch.promote_types(a.dtype, b.dtype)),
+        a.new_empty(a.shape if slopes_x else 0),
+        a.new_empty(each if slopes_x and scale_x is not None else 0),
+        b.new_empty(b.shape if slopes_z else 0),
+        b.new_empty(each if slopes_z and scale_z is not None else 0),
+    )

@@ -39,8 +39,8 @@ def signature_edges(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The edges of both trees, those of x before those of z, measured in both spaces.
 
-    A pair that is infinitely far apart in either becomes padding. The farthest pairs are empty
-    where they are not asked for.
+    A pair that is infinitely far apart in either becomes padding. The farthest pairs `(F, *B, 2)`
+    and their lengths are those of the spaces in which they are asked for, empty if of none.
     """
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, cu_seqlens)
     ops, ragged = torch.ops.torchtopo, (lengths, cu_seqlens, max_seqlen)
@@ -54,20 +54,79 @@ def signature_edges(
     a = torch.cat((own_x, ops.pair_lengths(x, pairs_z, metric_x)), -1)
     b = torch.cat((ops.pair_lengths(z, pairs_x, metric_z), own_z), -1)
     infinite = torch.maximum(a, b) == torch.inf
+    wanted = [(x, metric_x)] * farthest_x + [(z, metric_z)] * farthest_z
+    far = [ops.farthest_pairs(points, metric, *ragged) for points, metric in wanted]
+    largest = [_farthest_lengths(*of, pairs) for of, pairs in zip(wanted, far, strict=True)]
+    wide = torch.promote_types(a.dtype, b.dtype)
     return (
         pairs.masked_fill(infinite.unsqueeze(-1), -1),
         a.masked_fill(infinite, 0.0),
         b.masked_fill(infinite, 0.0),
-        ops.farthest_pairs(x, metric_x, *ragged) if farthest_x else pairs.new_empty(0),
-        ops.farthest_pairs(z, metric_z, *ragged) if farthest_z else pairs.new_empty(0),
+        torch.stack(far) if far else pairs.new_empty(0),
+        torch.stack([of.to(wide) for of in largest]) if largest else a.new_empty(0, dtype=wide),
     )
 
 
-def squares(a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
-    """Σ(a-b)² over the last dimension, divided by each bag's share, or by one for all."""
-    return (a - b).square().sum(-1) / (share if shares is None else shares)
+def _farthest_lengths(points: Tensor, metric: str, far: Tensor) -> Tensor:
+    """Of pairs `(*B, 2)`, or, in a packed batch `(*B, T, D)`, `(*B, B, 2)`."""
+    measure = torch.ops.torchtopo.pair_lengths
+    if far.dim() == points.dim():
+        lengths: Tensor = measure(points, far, metric)
+    else:
+        lengths = measure(points, far.unsqueeze(-2), metric).squeeze(-1)
+    return lengths
 
 
-def squares_pulls(grad: Tensor, a: Tensor, b: Tensor, shares: Tensor | None, share: int) -> Tensor:
-    """The gradient of `squares` in a."""
-    return (a - b) * (2 * grad / (share if shares is None else shares)).unsqueeze(-1)
+def signature_losses(
+    a: Tensor,
+    b: Tensor,
+    scale_x: Tensor | None,
+    scale_z: Tensor | None,
+    share: Tensor | None,
+    x_by: float = 1,
+    z_by: float = 1,
+    by: float = 2,
+    largest_x: bool = False,
+    largest_z: bool = False,
+    slopes_x: bool = False,
+    slopes_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The loss of each bag from lengths `(*B, 2M)` in both spaces, and its slopes.
+
+    Lengths are divided by a scale, one for all or one for each bag, or by a number; where it is a
+    largest length, one of 0 counts as 1. The squares of a bag are divided by its share or by a
+    number; if that is 0 the loss is half the norm over either tree. The slopes are those in the
+    lengths of x, in its scale, and the same of z; empty where there is no scale or nobody asks.
+    """
+    by_x, by_z = _divisor(scale_x, x_by, largest_x), _divisor(scale_z, z_by, largest_z)
+    u, v = (a if by_x is None else a / by_x), (b if by_z is None else b / by_z)
+    apart = u - v
+    factor: Tensor | float
+    if share is None and by == 0:
+        apart = apart.unflatten(-1, (2, apart.shape[-1] // 2))
+        norms = torch.linalg.vector_norm(apart, dim=-1)
+        losses = norms.sum(-1) / 2
+        factor = (0.5 / norms.masked_fill(norms == 0, torch.inf)).unsqueeze(-1)
+    else:
+        losses = apart.square().sum(-1) / (by if share is None else share)
+        factor = 2 / by if share is None else (2 / share).unsqueeze(-1)
+    slopes: list[Tensor] = []
+    for lengths, scaled, scale, of, sign, wanted in (
+        (a, u, scale_x, by_x, 1, slopes_x),
+        (b, v, scale_z, by_z, -1, slopes_z),
+    ):
+        moved = (apart * (sign * factor)).view_as(lengths) if wanted else lengths.new_empty(0)
+        moved = moved if of is None or not wanted else moved / of
+        of_scale = -(moved * scaled).sum(-1) if wanted and scale is not None else moved.new_empty(0)
+        slopes += [moved.to(lengths.dtype), of_scale.to(lengths.dtype)]
+    of_x, of_scale_x, of_z, of_scale_z = slopes
+    return losses, of_x, of_scale_x, of_z, of_scale_z
+
+
+def _divisor(scale: Tensor | None, by: float, largest: bool) -> Tensor | float | None:
+    """What lengths are divided by, None for 1."""
+    if scale is None:
+        return None if by == 1 else by
+    if largest:
+        scale = scale.masked_fill(scale == 0, 1.0)
+    return scale if scale.dim() == 0 else scale.unsqueeze(-1)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from torchtopo._operators import cpu, cuda, fake, generic, measures
-from torchtopo._operators.vmap import batched
+from torchtopo._operators.vmap import batched, signature_edges_batched
 
 Implementation = Callable[..., Any]
 
@@ -108,7 +108,8 @@ OPERATORS = (
         cuda.pair_lengths,
     ),
     Operator(
-        "pair_pulls(Tensor grad, Tensor points, Tensor pairs, str metric) -> Tensor",
+        "pair_pulls(Tensor grad, Tensor points, Tensor pairs, str metric, Tensor? further=None,"
+        " Tensor? further_grad=None, Tensor? weights=None) -> Tensor",
         fake.pair_pulls,
         cpu.pair_pulls,
         cuda=cuda.pair_pulls,
@@ -122,20 +123,16 @@ OPERATORS = (
         cpu.signature_edges,
         generic.signature_edges,
         cuda.signature_edges,
+        signature_edges_batched,
     ),
     Operator(
-        "squares(Tensor a, Tensor b, Tensor? shares, SymInt share) -> Tensor",
-        fake.squares,
-        generic.squares,
-        generic.squares,
-        cuda.squares,
-    ),
-    Operator(
-        "squares_pulls(Tensor grad, Tensor a, Tensor b, Tensor? shares, SymInt share) -> Tensor",
-        fake.squares_pulls,
-        generic.squares_pulls,
-        generic.squares_pulls,
-        cuda.squares_pulls,
+        "signature_losses(Tensor a, Tensor b, Tensor? scale_x, Tensor? scale_z, Tensor? share,"
+        " float x_by=1, float z_by=1, float by=2, bool largest_x=False, bool largest_z=False,"
+        " bool slopes_x=False, bool slopes_z=False) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+        fake.signature_losses,
+        generic.signature_losses,
+        generic.signature_losses,
+        cuda.signature_losses,
     ),
     Operator(
         "single_linkage(Tensor pairs, Tensor? cu_seqlens) -> Tensor",
@@ -168,8 +165,7 @@ elder_rule = _defined["elder_rule"]
 pair_lengths = _defined["pair_lengths"]
 pair_pulls = _defined["pair_pulls"]
 signature_edges = _defined["signature_edges"]
-squares = _defined["squares"]
-squares_pulls = _defined["squares_pulls"]
+signature_losses = _defined["signature_losses"]
 single_linkage = _defined["single_linkage"]
 tree_exchange = _defined["tree_exchange"]
 matching = _defined["matching"]

@@ -14,6 +14,15 @@ def batched(op: Any, info: Any, in_dims: tuple[int | None, ...], *args: Any) -> 
     return out, (0,) * len(out) if isinstance(out, tuple) else 0
 
 
+def signature_edges_batched(
+    op: Any, info: Any, in_dims: tuple[int | None, ...], *args: Any
+) -> tuple[Any, Any]:
+    """The same, but that the farthest pairs and their lengths come by space first."""
+    out, _dims = batched(op, info, in_dims, *args)
+    of_spaces = 1 if out[3].dim() > 1 else 0
+    return out, (0, 0, 0, of_spaces, of_spaces)
+
+
 def leading(value: Any, dim: int | None, size: int) -> Any:
     """A tensor with its mapped dimension first, one of `size` equal copies if it has none."""
     if not isinstance(value, Tensor):
