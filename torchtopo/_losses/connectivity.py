@@ -26,9 +26,10 @@ def connectivity_loss(
 ) -> Tensor:
     """How far the deaths of a latent cloud are from one diameter `eta`.
 
-    Σ_branches Σ_deaths |η - d| of each bag (Hofer, Kwitt, Dixit, Niethammer 2019, "Connectivity-
-    Optimized Representation Learning via Persistent Homology", Eq. 9). The authors' code measures
-    with `metric="manhattan"`, takes η = 2, and divides the sum by the number of branches.
+    Σ_branches Σ_deaths |η - d| of each bag: the connectivity loss of Hofer, Kwitt, Dixit,
+    Niethammer 2019, "Connectivity-Optimized Representation Learning via Persistent Homology". The
+    authors' code measures with `metric="manhattan"`, takes η = 2, and divides the sum by the number
+    of branches.
 
     Components that never merge are left out. A bag of one point adds 0, with a live graph. The
     derivative at d = η is 0.

@@ -31,9 +31,9 @@ def densification_loss(
 ) -> Tensor:
     """How far the deaths within each class are from one diameter `beta`.
 
-    Σ_classes Σ_deaths |d - β| of each bag, the deaths being those of the points of one class
-    (Hofer, Graf, Niethammer, Kwitt 2020, "Topologically Densified Distributions", Eq. 7, with
-    several points of each class in a bag).
+    Σ_classes Σ_deaths |d - β| of each bag, the deaths being those of the points of one class: the
+    regularizer of Hofer, Graf, Niethammer, Kwitt 2020, "Topologically Densified Distributions",
+    whose batches hold several points of each class.
 
     A class of one point adds 0. Points with a negative label are left out, and so are components
     that never merge. Nothing waits for the device, whatever the labels are.

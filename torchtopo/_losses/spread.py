@@ -25,9 +25,10 @@ def spread_loss(
 ) -> Tensor:
     """The negative mean death, so that points move apart, and a pull of each to the unit sphere.
 
-    -mean(d) + sphere · mean (‖z_i‖ - 1)² of each bag: the length of the minimum spanning tree as a
-    regularizer of self-supervision (Mordacq, Loiseaux, Kalogeiton, Oudot 2025, "T-REGS"), which
-    weights the two parts apart; here by `sphere` and by the weight of the whole.
+    -mean(d) + sphere · mean (‖z_i‖ - 1)² of each bag: the length of the minimum spanning tree and
+    the soft constraint to the sphere of T-REG (Mordacq, Loiseaux, Kalogeiton, Oudot 2025, "T-REGS:
+    Minimum Spanning Tree Regularization for Self-Supervised Learning"), which weights the two parts
+    apart; here by `sphere` and by the weight of the whole.
 
     Without the pull, `sphere=0`, the loss has no lower bound unless `z` is normalised. Components
     that never merge are left out. A bag of one point has only the pull.
