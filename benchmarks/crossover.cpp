@@ -1,8 +1,8 @@
-// Where a bag is better served without its matrix of distances: all kernels over N and D, one
-// thread, in turn, the fastest of several rounds. `make -C tests/cpp crossover` builds and runs it;
-// the rule that follows is the table in csrc/cpu/plan.hpp. `build/cpp/crossover CLOUD N D ...`
-// tries clouds of one kind: gaussian; clusters, 20 of a tenth of the cloud's width; tails,
-// Student's t of 3 degrees; copies, each point 8 times.
+// Where a bag is better served without its matrix of distances: all kernels over N and D, float32
+// and float64, one thread, in turn, the fastest of several rounds. `make -C tests/cpp crossover`
+// builds and runs it; the rule that follows is the table in csrc/cpu/plan.hpp. `build/cpp/crossover
+// CLOUD N D ...` tries clouds of one kind: gaussian; clusters, 20 of a tenth of the cloud's width;
+// tails, Student's t of 3 degrees; copies, each point 8 times.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -75,16 +75,18 @@ bool worth_trying(Plan plan, int n, int d) {
 }
 
 // All kernels in turn, for the machine's pace changes; the fastest of each.
+template <class Real>
 void time_all(const std::string& kind, int n, int d) {
-  const Points points = cloud(kind, n, d);
-  std::vector<Edge<float>> tree(static_cast<std::size_t>(n));
+  const Points drawn = cloud(kind, n, d);
+  const std::vector<Real> points(drawn.begin(), drawn.end());
+  std::vector<Edge<Real>> tree(static_cast<std::size_t>(n));
   Scratch scratch;
-  const Kernels<float>& kernels = instruction_set().for_float;
-  std::array<double, std::size(ways<float>)> best{};
+  const Kernels<Real>& kernels = instruction_set().kernels<Real>();
+  std::array<double, std::size(ways<Real>)> best{};
   double spent = 0;
   for (int round = 0; round < 3 || (spent < 1000 && round < 200); ++round)
     for (std::size_t k = 0; k < best.size(); ++k) {
-      const Way<float>& way = ways<float>[k];
+      const Way<Real>& way = ways<Real>[k];
       if (!worth_trying(way.plan, n, d)) continue;
       const double ms = milliseconds([&] {
         scratch.reset();
@@ -96,20 +98,26 @@ void time_all(const std::string& kind, int n, int d) {
     }
   std::printf("%6d %4d", n, d);
   for (const double ms : best) std::printf(" %15.4f", ms);
-  std::printf("  %s\n", way_of<float>(plan_of(n, d)).name);
+  std::printf("  %s\n", way_of<Real>(plan_of<Real>(n, d)).name);
   std::fflush(stdout);
+}
+
+template <class Real>
+void time_sizes(int argc, char** argv) {
+  std::printf("%s, float%zu\n     N    D", instruction_set().name, 8 * sizeof(Real));
+  for (const Way<Real>& way : ways<Real>) std::printf(" %12s ms", way.name);
+  std::printf("  chosen\n");
+  for (int k = 2; k + 1 < argc; k += 2)
+    time_all<Real>(argv[1], std::atoi(argv[k]), std::atoi(argv[k + 1]));
+  if (argc > 1) return;
+  for (const int n : {64, 128, 256, 512, 1024, 4096, 8192, 16384, 70000})
+    for (const int d : {2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 96, 128, 512, 1024})
+      if (n <= 16384 || d <= 64) time_all<Real>("gaussian", n, d);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::printf("%s\n     N    D", instruction_set().name);
-  for (const Way<float>& way : ways<float>) std::printf(" %12s ms", way.name);
-  std::printf("  chosen\n");
-  for (int k = 2; k + 1 < argc; k += 2)
-    time_all(argv[1], std::atoi(argv[k]), std::atoi(argv[k + 1]));
-  if (argc > 1) return 0;
-  for (const int n : {256, 512, 1024, 4096, 8192, 16384, 70000})
-    for (const int d : {2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 64, 96, 128, 512, 1024})
-      if (n <= 16384 || d <= 64) time_all("gaussian", n, d);
+  time_sizes<float>(argc, argv);
+  time_sizes<double>(argc, argv);
 }

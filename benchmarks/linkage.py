@@ -33,11 +33,13 @@ def linkages(quick: bool) -> Iterator[Case]:
 
     peers = {"scipy": _scipy, "fastcluster": _fastcluster}
     clouds = cloud(16, 256, 16, dtype=torch.float64)
-    for name, peer in peers.items():
-        yield Case(
-            "single linkage, 16×256", name,
-            partial(ours, clouds), partial(theirs, peer, clouds),
-        )  # fmt: skip
+    single = clouds.float()
+    for points, note in ((clouds, "float64"), (single, "float32 against float64")):
+        for name, peer in peers.items():
+            yield Case(
+                "single linkage, 16×256", name,
+                partial(ours, points), partial(theirs, peer, points.double()), note,
+            )  # fmt: skip
     made = torchtopo.single_linkage(clouds)
     rows = made.numpy()
     yield Case(
@@ -50,7 +52,7 @@ def linkages(quick: bool) -> Iterator[Case]:
         lambda: torchtopo.cut(made, n_clusters=5),
         lambda: torch.from_numpy(np.stack([cut_tree(z, 5)[:, 0] for z in rows])),
     )  # fmt: skip
-    large = cloud(1, 1000 if quick else 10_000, 64)
+    large = cloud(1, 1000 if quick else 20_000, 64)
     for name, peer in {**peers, "hdbscan": _hdbscan}.items():
         part, whole = (
             Case(

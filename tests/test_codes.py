@@ -98,3 +98,5 @@ def test_codes_are_what_many_dimensions_take():
     quick = _C.plan(1024, 512) == "codes"
     assert quick == (_C.plan(256, 128) == "codes")
     assert _C.plan(200, 512) == _C.plan(1024, 32) == "tiled"
+    assert quick == (_C.plan(256, 32, doubles=True) == "codes")  # whose matrix is half as large
+    assert _C.plan(256, 16, doubles=True) == "matrix-free"

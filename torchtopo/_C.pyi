@@ -30,7 +30,14 @@ def pair_pulls(
 ) -> None: ...
 def elder_rule(edges: int, bags: int, m: int, n: int, dying: int, threads: int) -> None: ...
 def single_linkage(
-    edges: int, bags: int, m: int, cu_seqlens: int, merges: int, threads: int
+    doubles: bool,  # the type of heights and rows; else floats
+    edges: int,
+    heights: int,
+    bags: int,
+    m: int,
+    cu_seqlens: int,
+    rows: int,
+    threads: int,
 ) -> None: ...
 def tree_exchange(
     inner: int, outer: int, bags: int, m: int, replaced: int, threads: int
@@ -44,7 +51,9 @@ def matching(
     of_b: int,
     threads: int,
 ) -> None: ...
-def plan(n: int, d: int) -> str: ...  # which kernel finds the tree of n points in d dimensions
+def plan(
+    n: int, d: int, doubles: bool = False
+) -> str: ...  # which kernel finds the tree of n points in d dimensions
 def config() -> dict[str, Any]: ...
 def set_isa(name: str) -> None: ...
 

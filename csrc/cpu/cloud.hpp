@@ -36,7 +36,7 @@ template <class Real>
 void smallest_edges(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
                     Edge<Real>* tree) {
   const Kernels<Real>& kernels = instruction_set().kernels<Real>();
-  const Way<Real>& way = way_of<Real>(plan_of(n, d));
+  const Way<Real>& way = way_of<Real>(plan_of<Real>(n, d));
   const bool usable =
       way.any_coordinates || std::all_of(points, points + std::size_t(n) * std::size_t(d),
                                          [](Real x) { return std::isfinite(x); });
@@ -73,7 +73,7 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
 template <class Real>
 Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric metric,
                                       Scratch& scratch, Team team, Edge<Real>* tree) {
-  const auto with_farthest = way_of<Real>(plan_of(n, d)).with_farthest;
+  const auto with_farthest = way_of<Real>(plan_of<Real>(n, d)).with_farthest;
   if (n > 1 && metric != Metric::cosine && with_farthest) {
     const Kernels<Real>& kernels = instruction_set().kernels<Real>();
     const Farthest<Real> found =

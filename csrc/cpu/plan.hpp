@@ -46,6 +46,7 @@ struct Range {
 };
 
 inline constexpr int any = std::numeric_limits<int>::max();
+template <class Real>
 inline constexpr Range plans[] = {
     {65536, 8, Plan::boxes},       {16384, 5, Plan::boxes},      {8192, 4, Plan::boxes},
     {4096, 2, Plan::boxes},        {65536, any, Plan::segments}, {8192, 24, Plan::coarse},
@@ -55,9 +56,19 @@ inline constexpr Range plans[] = {
     {0, 127, Plan::tiled},         {512, any, Plan::codes},      {256, 1024, Plan::codes},
     {0, any, Plan::tiled},
 };
+// A matrix of doubles takes twice the time and room; that of their codes' distances does not.
+template <>
+inline constexpr Range plans<double>[] = {
+    {65536, 8, Plan::boxes},      {16384, 5, Plan::boxes},      {8192, 4, Plan::boxes},
+    {4096, 2, Plan::boxes},       {65536, any, Plan::segments}, {8192, 24, Plan::coarse},
+    {16385, any, Plan::segments}, {16384, 256, Plan::segments}, {8192, 128, Plan::segments},
+    {128, 16, Plan::matrix_free}, {4096, 24, Plan::coarse},     {512, any, Plan::codes},
+    {192, 1024, Plan::codes},     {96, 8, Plan::matrix_free},   {0, any, Plan::tiled},
+};
 
-inline Plan plan_of(int n, int d) {
-  for (const Range& range : plans)
+template <class Real>
+Plan plan_of(int n, int d) {
+  for (const Range& range : plans<Real>)
     if (n >= range.n && d <= range.d) {
       const bool slow = range.plan == Plan::codes && !instruction_set().multiplies_pairs;
       return slow ? Plan::tiled : range.plan;
@@ -71,16 +82,23 @@ const Way<Real>& way_of(Plan plan) {
 }
 
 // What is forgotten here or in each_isa/all.inc does not compile.
+template <class Real>
 constexpr bool every_plan_has_its_way() {
   std::size_t count = 0;
-  for (const Way<float>& way : ways<float>)
+  for (const Way<Real>& way : ways<Real>)
     if (std::size_t(way.plan) != count++) return false;
-  for (const Range& range : plans)
+  for (const Range& range : plans<Real>)
     if (std::size_t(range.plan) >= count) return false;
   return true;
 }
-static_assert(every_plan_has_its_way(), "give each Plan its row in ways, in the order of Plan");
-static_assert(plans[std::size(plans) - 1].n == 0 && plans[std::size(plans) - 1].d == any,
+template <class Real>
+constexpr bool every_size_has_its_plan() {
+  const Range& last = plans<Real>[std::size(plans<Real>) - 1];
+  return last.n == 0 && last.d == any;
+}
+static_assert(every_plan_has_its_way<float>() && every_plan_has_its_way<double>(),
+              "give each Plan its row in ways, in the order of Plan");
+static_assert(every_size_has_its_plan<float>() && every_size_has_its_plan<double>(),
               "the last row of plans must take every size: {0, any, ...}");
 
 template <class Real>

@@ -9,31 +9,34 @@
 
 namespace torchtopo {
 
-// Row k merges two clusters into cluster vertices + k: the smaller number, the larger one, and how
-// many vertices the new cluster has. Vertex `first_name` is number 0. Padding becomes (-1, -1, 0).
+// Row k merges two clusters into cluster vertices + k: the smaller number, the larger one, the
+// height, and how many vertices the new cluster has. Vertex `first_name` is number 0. Padding
+// becomes (-1, -1, 0, 0).
 class Merges {
  public:
-  void operator()(const std::int64_t* edges, std::int64_t count, std::int64_t first_name,
-                  std::int64_t* merges) {
+  template <class Real>
+  void operator()(const std::int64_t* edges, const Real* heights, std::int64_t count,
+                  std::int64_t first_name, Real* rows) {
     std::int64_t vertices = 1;
     while (vertices <= count && edges[2 * (vertices - 1)] >= 0) ++vertices;
     components_.reset(vertices);
     clusters_.resize(std::size_t(vertices));
     for (std::int64_t v = 0; v < vertices; ++v) clusters_[std::size_t(v)] = {v, 1};
-    for (std::int64_t k = 0; k < count; ++k, merges += 3) {
+    for (std::int64_t k = 0; k < count; ++k, rows += 4) {
       const std::int64_t i = edges[2 * k] - first_name, j = edges[2 * k + 1] - first_name;
       const bool inside = 0 <= i && i < vertices && 0 <= j && j < vertices;
       if (!inside) {
-        merges[0] = merges[1] = -1, merges[2] = 0;
+        rows[0] = rows[1] = -1, rows[2] = rows[3] = 0;
         continue;
       }
       const Cluster a = of(components_.find(i)), b = of(components_.find(j));
       components_.merge(i, j);
       Cluster& both = of(components_.find(i));
       both = {vertices + k, a.size + b.size};
-      merges[0] = std::min(a.number, b.number);
-      merges[1] = std::max(a.number, b.number);
-      merges[2] = both.size;
+      rows[0] = Real(std::min(a.number, b.number));
+      rows[1] = Real(std::max(a.number, b.number));
+      rows[2] = heights[k];
+      rows[3] = Real(both.size);
     }
   }
 

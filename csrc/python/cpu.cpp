@@ -103,7 +103,13 @@ void elder_rule_of(Size edges, Size bags, Size m, Size n, Size dying, int thread
 
 void bind_cpu(py::module_& module) {
   using namespace py::literals;
-  module.def("plan", [](int n, int d) { return way_of<float>(plan_of(n, d)).name; }, "n"_a, "d"_a);
+  module.def(
+      "plan",
+      [](int n, int d, bool doubles) {
+        return doubles ? way_of<double>(plan_of<double>(n, d)).name
+                       : way_of<float>(plan_of<float>(n, d)).name;
+      },
+      "n"_a, "d"_a, "doubles"_a = false);
   module.def("well_formed", &well_formed, "bags"_a);
   module.def("trees", &trees_of, "space"_a, "bags"_a, "edges"_a, "weights"_a, "threads"_a,
              Unlocked());

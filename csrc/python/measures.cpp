@@ -24,15 +24,18 @@ void for_each(Size bags, int threads, double steps, Work work) {
   parallel_for(bags, workers, [&](int worker, Size b) { work(states[std::size_t(worker)], b); });
 }
 
-// Trees (bags, m, 2), or packed, that of bag b in the rows from cu_seqlens[b] - b.
-void single_linkage(Size edges, Size bags, Size m, Size cu_seqlens, Size merges, int threads) {
+// Trees (bags, m, 2), or packed, that of bag b in the rows from cu_seqlens[b] - b; heights float32
+// or float64, and rows of the same type.
+template <class Real>
+void single_linkage(Size edges, Size heights, Size bags, Size m, Size cu_seqlens, Size rows,
+                    int threads) {
   const Size* ends = at<const Size>(cu_seqlens);
   const double steps = 16 * (ends ? double(ends[bags]) : double(bags) * double(m));
   for_each<Merges>(bags, threads, steps, [&](Merges& linkage, Size b) {
     const Size first = ends ? ends[b] - b : b * m;
     const Size count = ends ? ends[b + 1] - ends[b] - 1 : m;
-    linkage(at<const Size>(edges) + 2 * first, count, ends ? ends[b] : 0,
-            at<Size>(merges) + 3 * first);
+    linkage(at<const Size>(edges) + 2 * first, at<const Real>(heights) + first, count,
+            ends ? ends[b] : 0, at<Real>(rows) + 4 * first);
   });
 }
 
@@ -60,8 +63,14 @@ void matching(const Numbers<2>& a, const Numbers<2>& b, Size bags, double p, Siz
 
 void bind_measures(py::module_& m) {
   using namespace py::literals;
-  m.def("single_linkage", &single_linkage, "edges"_a, "bags"_a, "m"_a, "cu_seqlens"_a, "merges"_a,
-        "threads"_a);
+  m.def(
+      "single_linkage",
+      [](bool doubles, Size edges, Size heights, Size bags, Size m, Size cu_seqlens, Size rows,
+         int threads) {
+        (doubles ? single_linkage<double> : single_linkage<float>)(edges, heights, bags, m,
+                                                                   cu_seqlens, rows, threads);
+      },
+      "doubles"_a, "edges"_a, "heights"_a, "bags"_a, "m"_a, "cu_seqlens"_a, "rows"_a, "threads"_a);
   m.def("tree_exchange", &exchange, "inner"_a, "outer"_a, "bags"_a, "m"_a, "replaced"_a,
         "threads"_a);
   m.def("matching", &matching, "a"_a, "b"_a, "bags"_a, "p"_a, "of_a"_a, "of_b"_a, "threads"_a);

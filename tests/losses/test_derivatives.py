@@ -178,8 +178,8 @@ other = torchtopo.vietoris_rips_pairs(torch.rand(2, 7, 3))
 @pytest.mark.parametrize(
     ("op", "args"),
     [
-        (ops.single_linkage, (pairs, None)),
-        (ops.single_linkage, (packed_pairs, PACKED)),
+        (ops.single_linkage, (pairs, torch.rand(2, 6), None)),
+        (ops.single_linkage, (packed_pairs, torch.rand(packed_pairs.shape[0]).double(), PACKED)),
         (ops.tree_exchange, (other, pairs)),
         (ops.matching, (torch.rand(2, 5).sort(-1).values, torch.rand(2, 3).sort(-1).values, 2.0)),
     ],

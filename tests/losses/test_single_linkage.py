@@ -100,13 +100,13 @@ def test_ragged_bags_are_numbered_alone():
 
 def test_the_code_for_other_devices_agrees():
     points, lengths = torch.randint(0, 4, (3, 15, 2)).float(), torch.tensor([15, 1, 6])
-    pairs = torchtopo.vietoris_rips_pairs(points, lengths=lengths)
-    found = measures.single_linkage_generic(pairs, None)
-    assert torch.equal(found, registry.single_linkage(pairs, None))
+    tree = registry.trees(points, "euclidean", lengths, None)
+    found = measures.single_linkage_generic(*tree, None)
+    assert torch.equal(found, registry.single_linkage(*tree, None))
     packed, ends = torchtopo.pack([p[:n] for p, n in zip(points, lengths, strict=True)])
-    pairs = torchtopo.vietoris_rips_pairs(packed, cu_seqlens=ends)
-    found = measures.single_linkage_generic(pairs, ends)
-    assert torch.equal(found, registry.single_linkage(pairs, ends))
+    tree = registry.trees(packed.double(), "euclidean", None, ends)
+    found = measures.single_linkage_generic(*tree, ends)
+    assert torch.equal(found, registry.single_linkage(*tree, ends))
 
 
 def test_half_types_number_exactly():

@@ -48,9 +48,11 @@ def single_linkage(
     if validate:
         _checks.check_values(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
     pairs, weights = tree(points, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
-    merges = registry.single_linkage(pairs, cu_seqlens).to(weights.dtype)
-    heights = with_gradient(weights, points, pairs, metric).unsqueeze(-1)
-    return torch.cat((merges[..., :2], heights, merges[..., 2:]), -1)
+    merges: Tensor = registry.single_linkage(pairs, weights, cu_seqlens)
+    heights = with_gradient(weights, points, pairs, metric)
+    if heights is weights:  # nobody asks for a derivative
+        return merges
+    return torch.cat((merges[..., :2], heights.unsqueeze(-1), merges[..., 3:]), -1)
 
 
 def cut(linkage: Tensor, *, n_clusters: int | None = None, distance: float | None = None) -> Tensor:

@@ -15,24 +15,26 @@ from torchtopo import _C
 from torchtopo._operators.vmap import batched, leading
 
 
-def single_linkage_cpu(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
+def single_linkage_cpu(pairs: Tensor, heights: Tensor, cu_seqlens: Tensor | None) -> Tensor:
     *batch, m, _ = pairs.shape
-    edges = pairs.contiguous()
-    merges = torch.empty(*batch, m, 3, dtype=torch.int64)
+    edges, at = pairs.contiguous(), heights.contiguous()
+    rows = torch.empty(*batch, m, 4, dtype=heights.dtype)
     ends = None if cu_seqlens is None else cu_seqlens.to(torch.int64).contiguous()
     bags = math.prod(batch) if ends is None else ends.shape[0] - 1
     _C.single_linkage(
+        heights.dtype == torch.float64,
         edges.data_ptr(),
+        at.data_ptr(),
         bags,
         m,
         0 if ends is None else ends.data_ptr(),
-        merges.data_ptr(),
+        rows.data_ptr(),
         torch.get_num_threads(),
     )
-    return merges
+    return rows
 
 
-def single_linkage_generic(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
+def single_linkage_generic(pairs: Tensor, heights: Tensor, cu_seqlens: Tensor | None) -> Tensor:
     """A merge after another, all bags at once, without waiting for the device."""
     *batch, m, _ = pairs.shape
     if cu_seqlens is None:
@@ -71,22 +73,23 @@ def single_linkage_generic(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
         padding = row.new_tensor([-1, -1, 0])
         rows.append(torch.where(valid, row, padding))
     if not rows:
-        return pairs.new_empty(*batch, 0, 3)
-    return torch.stack(rows, 1).reshape(*batch, m, 3)
+        return heights.new_empty(*batch, 0, 4)
+    merges = torch.stack(rows, 1).reshape(*batch, m, 3).to(heights.dtype)
+    return torch.cat((merges[..., :2], heights.unsqueeze(-1), merges[..., 2:]), -1)
 
 
-def single_linkage_fake(pairs: Tensor, cu_seqlens: Tensor | None) -> Tensor:
-    return pairs.new_empty(*pairs.shape[:-1], 3)
+def single_linkage_fake(pairs: Tensor, heights: Tensor, cu_seqlens: Tensor | None) -> Tensor:
+    return heights.new_empty(*pairs.shape[:-1], 4)
 
 
 def single_linkage_vmap(
-    op: Any, info: Any, in_dims: Any, pairs: Tensor, cu_seqlens: Tensor | None
+    op: Any, info: Any, in_dims: Any, pairs: Tensor, heights: Tensor, cu_seqlens: Tensor | None
 ) -> Any:
     if cu_seqlens is None:
-        return batched(op, info, in_dims, pairs, None)
-    pairs = leading(pairs, in_dims[0], info.batch_size)
-    ends = leading(cu_seqlens, in_dims[1], info.batch_size)
-    return torch.stack([op(p, e) for p, e in zip(pairs, ends, strict=True)]), 0
+        return batched(op, info, in_dims, pairs, heights, None)
+    given = (pairs, heights, cu_seqlens)
+    each = (leading(v, d, info.batch_size) for v, d in zip(given, in_dims, strict=True))
+    return torch.stack([op(*one) for one in zip(*each, strict=True)]), 0
 
 
 def tree_exchange_cpu(inner: Tensor, outer: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ OPERATORS = (
         cuda.signature_losses,
     ),
     Operator(
-        "single_linkage(Tensor pairs, Tensor? cu_seqlens) -> Tensor",
+        "single_linkage(Tensor pairs, Tensor heights, Tensor? cu_seqlens) -> Tensor",
         measures.single_linkage_fake,
         measures.single_linkage_cpu,
         measures.single_linkage_generic,
