@@ -6,15 +6,34 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchtopo
+from torchtopo._losses import squares
+from torchtopo._operators import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 
 if Path(torchtopo.__file__).parents[1] != ROOT:
     pytest.skip("tests apart from the sources", allow_module_level=True)
+
+
+class Called(TorchDispatchMode):
+    """The names of the package's operators that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        namespace, _, name = func.name().partition("::")
+        if namespace == "torchtopo":
+            self.names.add(name)
+        return func(*args, **kwargs or {})
 
 
 def run(tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +53,18 @@ def test_calls_are_compared_with_another_checkout(tmp_path: Path):
     done = run("compare_calls.py", str(tmp_path))
     assert done.returncode == 1
     assert f"{tmp_path} has no torchtopo built in place" in done.stderr
+
+
+def test_what_the_sanitizer_watches_calls_every_operator(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(squares, "on_a_device", lambda values: True)
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        from exercise_cuda import exercise
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+    with Called() as called:
+        exercise(torch.device("cpu"))
+    assert called.names == {operator.name for operator in registry.OPERATORS if operator.cuda}
 
 
 def test_seconds_of_an_epoch_are_tabled_by_arm(tmp_path: Path):

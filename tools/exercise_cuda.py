@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import sys
+from typing import get_args
 
 import torch
+from torch import Tensor
 
 import torchtopo
+from torchtopo._losses.signature import Convention
+from torchtopo._metric import POINT_METRICS, Metric
 
 
 def exercise(device: torch.device) -> None:
-    """Call every kernel of the package on `device`."""
+    """Call every operator of the package on `device`, with its gradients."""
     generator = torch.Generator().manual_seed(0)
     for dtype in (torch.float32, torch.float64):
         for n, d in ((1, 3), (33, 3), (70, 20), (70, 70)):
             clouds = torch.randn(3, n, d, generator=generator, dtype=dtype).to(device)
             lengths = torch.tensor([n, 1, max(1, n // 2)], device=device)
-            for metric in ("euclidean", "manhattan", "chebyshev", "cosine"):
-                pairs = torchtopo.vietoris_rips_pairs(clouds, metric=metric, lengths=lengths)  # type: ignore[arg-type]
-                torchtopo.pair_distances(clouds, pairs, metric=metric)  # type: ignore[arg-type]
+            latents = clouds[..., :2].clone().requires_grad_()
+            for metric in POINT_METRICS:
+                pairs = torchtopo.vietoris_rips_pairs(clouds, metric=metric, lengths=lengths)
+                torchtopo.pair_distances(latents, pairs, metric=metric).sum().backward()
+                train(clouds, latents, metric, lengths, pairs)
             matrices = torch.rand(3, n, n, generator=generator, dtype=dtype).to(device)
             torchtopo.minimum_spanning_tree(matrices, lengths=lengths)
             moving = clouds.clone().requires_grad_()
@@ -30,6 +36,15 @@ def exercise(device: torch.device) -> None:
         torchtopo.vietoris_rips_pairs(tiny)
         torchtopo.vietoris_rips_pairs(torch.randn(2100, 2, dtype=dtype).to(device))
         torchtopo.minimum_spanning_tree(torch.rand(1100, 1100, dtype=dtype).to(device))
+
+
+def train(x: Tensor, z: Tensor, metric: Metric, lengths: Tensor, pairs: Tensor) -> None:
+    """A training step in every convention, the pairs of `x` sought and given."""
+    for convention in get_args(Convention):
+        for known in (None, pairs):
+            torchtopo.signature_loss(
+                x, z, metric_x=metric, lengths=lengths, pairs_x=known, convention=convention
+            ).backward()
 
 
 def main() -> None:
