@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from pybind11.setup_helpers import Pybind11Extension, build_ext
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension, build_ext
 from setuptools import setup
 
 ROOT = Path(__file__).parent
@@ -41,6 +41,9 @@ class Build(build_ext):
         super().build_extension(ext)
 
 
+# The sources on all cores, or on so many as MAX_JOBS says, as torch's own extensions have it.
+ParallelCompile("MAX_JOBS").install()
+
 setup(
     long_description=build_metadata.readme(ROOT),
     long_description_content_type="text/markdown",
@@ -49,8 +52,7 @@ setup(
         Pybind11Extension(
             "torchtopo._C",
             sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("csrc/**/*.cpp")),
-            depends=[str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h*")]
-            + ["csrc/cpu/each_isa/all.inc"],
+            depends=[str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.h*")],
             cxx_std=17,
             extra_compile_args=FLAGS + os.environ.get("TORCHTOPO_CXXFLAGS", "").split(),
             extra_link_args=os.environ.get("TORCHTOPO_LDFLAGS", "").split(),

@@ -12,6 +12,11 @@
 #include "scratch.hpp"
 #include "team.hpp"
 
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && \
+    !defined(TORCHTOPO_ONLY_BASELINE)
+#define TORCHTOPO_X86 1
+#endif
+
 namespace torchtopo {
 
 // The farthest pair met so far: the largest key, and of equals the first in the order (i, j).
@@ -95,6 +100,11 @@ template <>
 inline const Kernels<double>& InstructionSet::kernels<double>() const {
   return for_double;
 }
+
+extern const InstructionSet baseline_set;
+#if TORCHTOPO_X86
+extern const InstructionSet avx2_set, avx512_set;
+#endif
 
 // The sets this processor has, the widest vectors last.
 std::vector<const InstructionSet*> instruction_sets();

@@ -81,7 +81,7 @@ const Way<Real>& way_of(Plan plan) {
   return ways<Real>[std::size_t(plan)];
 }
 
-// What is forgotten here or in each_isa/all.inc does not compile.
+// What is forgotten here or in each_isa/kernels.hpp does not compile.
 template <class Real>
 constexpr bool every_plan_has_its_way() {
   std::size_t count = 0;

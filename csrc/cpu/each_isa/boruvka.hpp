@@ -5,9 +5,8 @@
 // A team shares out the leaves. What one thread finds spares the others what is farther, so that
 // who measures what depends on who comes first, but the smallest edges do not.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_BORUVKA_HPP
-#define TORCHTOPO_EACH_ISA_BORUVKA_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
@@ -232,5 +231,3 @@ void boruvka(const Real* points, int n, int d, Scratch& scratch, Team team, Edge
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -7,9 +7,8 @@
 // is smaller than the best that the component knows. In many dimensions that is about one cell a
 // point and round, and nothing of it waits for memory as Prim does, or for another thread.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_BORUVKA_SEGMENTS_HPP
-#define TORCHTOPO_EACH_ISA_BORUVKA_SEGMENTS_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
@@ -264,5 +263,3 @@ void boruvka_segments(const Real* points, int n, int d, Scratch& scratch, Team t
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

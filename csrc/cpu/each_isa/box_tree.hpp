@@ -2,9 +2,8 @@
 // with the boxes around them all, so that one vector operation a coordinate tells how near all
 // children of a node can be. Coordinates must be finite.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_BOX_TREE_HPP
-#define TORCHTOPO_EACH_ISA_BOX_TREE_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
@@ -151,5 +150,3 @@ struct BoxTree {
 };
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -5,9 +5,8 @@
 // step, and a length is that of the codes, in steps, give or take a known number of them. The proof
 // of each margin here is docs/decisions/0011-codes-before-lengths.md.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_CODES_HPP
-#define TORCHTOPO_EACH_ISA_CODES_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cmath>
@@ -195,5 +194,3 @@ class Codes {
 };
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -1,9 +1,8 @@
 // W edges at a time, compared by the strict total order (weight, i, j). Weights here are keys that
 // are not negative: lengths, or entries of a matrix that was checked for it.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_LANES_HPP
-#define TORCHTOPO_EACH_ISA_LANES_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <cstdint>
 #include <cstring>
@@ -184,5 +183,3 @@ inline EdgeLanes<Real, W, false> minimum(EdgeLanes<Real, W, false> a, EdgeLanes<
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

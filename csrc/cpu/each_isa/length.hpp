@@ -1,9 +1,8 @@
 // One edge at a time, in double: the lengths that are returned for a tree's N-1 edges, and their
 // gradient.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_LENGTH_HPP
-#define TORCHTOPO_EACH_ISA_LENGTH_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cmath>
@@ -229,5 +228,3 @@ void pull_ends(const Real* x, const Real* y, std::size_t d, Metric metric, doubl
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -1,9 +1,8 @@
 // The two halves of a square matrix, tile by tile: is one the mirror image of the other, and if
 // not, make it so. Prim reads whole rows; the contract knows only the entries i < j.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_MIRROR_HPP
-#define TORCHTOPO_EACH_ISA_MIRROR_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <atomic>
@@ -209,5 +208,3 @@ bool copy_symmetric(const Real* matrix, std::size_t matrix_stride, int n, Team t
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -6,9 +6,8 @@
 // order, so the tree is Kruskal's. What a row holds on the diagonal, for vertices of the tree and
 // past column n is offered to lanes that are gone, and may be anything.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_PRIM_HPP
-#define TORCHTOPO_EACH_ISA_PRIM_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
@@ -103,5 +102,3 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

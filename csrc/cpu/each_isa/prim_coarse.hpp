@@ -7,9 +7,8 @@
 // measured. A vertex that joins the tree leaves its slot empty; now and then the others move up.
 // Neighbours in space are neighbours in memory, so that what is measured lies together.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_PRIM_COARSE_HPP
-#define TORCHTOPO_EACH_ISA_PRIM_COARSE_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cmath>
@@ -249,5 +248,3 @@ bool prim_coarse(const Real* points, int n, int d, Scratch& scratch, Team team, 
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -6,9 +6,8 @@
 // the longest that was added after the first of them, up to the second. An edge longer than that,
 // by more than codes can be wrong, is the longest of a loop and in no tree.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_PRIM_CODES_HPP
-#define TORCHTOPO_EACH_ISA_PRIM_CODES_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
@@ -242,5 +241,3 @@ Found prim_codes(const Real* points, int n, int d, Scratch& scratch, Team team, 
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

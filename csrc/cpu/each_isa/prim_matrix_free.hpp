@@ -4,9 +4,8 @@
 // Vertices outside the tree live in slots, W to a block, coordinate by coordinate. When one of them
 // joins the tree, the last slot moves into its place, so that a step works on what remains only.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_PRIM_MATRIX_FREE_HPP
-#define TORCHTOPO_EACH_ISA_PRIM_MATRIX_FREE_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <cstddef>
 
@@ -121,5 +120,3 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -1,9 +1,8 @@
 // How one coordinate's difference enters a distance. Euclidean lengths stay squared in the kernels:
 // squaring keeps their order, and the few that are returned are measured again, in double.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_RULES_HPP
-#define TORCHTOPO_EACH_ISA_RULES_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cmath>
@@ -127,5 +126,3 @@ inline Vec<Key<Real>, W> length_keys(Vec<Real, W> lengths) {
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

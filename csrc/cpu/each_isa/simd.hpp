@@ -1,8 +1,7 @@
 // Vectors of W lanes, as GCC and Clang spell them; plain arrays for other compilers.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_SIMD_HPP
-#define TORCHTOPO_EACH_ISA_SIMD_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <cstdint>
 #include <cstring>
@@ -232,5 +231,3 @@ inline int trailing_zeros(std::uint32_t word) {
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

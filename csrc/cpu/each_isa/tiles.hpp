@@ -5,9 +5,8 @@
 // the multiply-add on a port of its own, half the matrix suffices, and nothing cancels: |x|^2 +
 // |y|^2 - 2xy loses every digit for a cloud far from the origin.
 //
-// Compiled once for each instruction set (see all.inc).
-#ifndef TORCHTOPO_EACH_ISA_TILES_HPP
-#define TORCHTOPO_EACH_ISA_TILES_HPP
+// Compiled once for each instruction set (see kernels.hpp).
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
@@ -204,5 +203,3 @@ Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch, Team
 }
 
 }  // namespace torchtopo::ISA
-
-#endif

@@ -2,10 +2,9 @@
 // compiled for it; BYTES, the size of its vectors; ROWS x COLUMNS (vectors), the register tile that
 // its registers can hold.
 //
-// Compiled once for each instruction set (see all.inc). A header that is opened alone, as by an
+// Compiled once for each instruction set (see kernels.hpp). A header that is opened alone, as by an
 // editor, sees the baseline.
-#ifndef TORCHTOPO_EACH_ISA_WIDTH_HPP
-#define TORCHTOPO_EACH_ISA_WIDTH_HPP
+#pragma once
 
 #ifndef ISA
 #define ISA baseline
@@ -20,5 +19,3 @@ template <class Real>
 constexpr int W = BYTES / int(sizeof(Real));
 
 }  // namespace torchtopo::ISA
-
-#endif

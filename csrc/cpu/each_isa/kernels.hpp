@@ -1,7 +1,10 @@
-// The kernels of one instruction set. isa.cpp includes this once for each, with ISA, BYTES, ROWS
-// and COLUMNS defined (see width.hpp): everything in this folder is compiled then, within that
-// set's namespace, so that no function compiled for AVX-512 can be picked by the linker for a
-// processor without it. At the end the guards of the headers are lifted for the next set.
+// The kernels of one instruction set: a file csrc/cpu/isa_*.cpp includes this, with ISA, BYTES,
+// ROWS and COLUMNS defined (see width.hpp). Everything in this folder is compiled there, within
+// that set's namespace, so that no function compiled for AVX-512 can be picked by the linker for a
+// processor without it.
+#pragma once
+
+#include "../plan.hpp"
 #include "boruvka.hpp"
 #include "boruvka_segments.hpp"
 #include "codes.hpp"
@@ -188,23 +191,3 @@ static_assert(every_way_has_its_kernel(kernels<float>()) &&
 #endif
 
 }  // namespace torchtopo::ISA
-
-#undef ISA
-#undef BYTES
-#undef ROWS
-#undef COLUMNS
-#undef TORCHTOPO_EACH_ISA_WIDTH_HPP
-#undef TORCHTOPO_EACH_ISA_SIMD_HPP
-#undef TORCHTOPO_EACH_ISA_LANES_HPP
-#undef TORCHTOPO_EACH_ISA_RULES_HPP
-#undef TORCHTOPO_EACH_ISA_LENGTH_HPP
-#undef TORCHTOPO_EACH_ISA_MIRROR_HPP
-#undef TORCHTOPO_EACH_ISA_TILES_HPP
-#undef TORCHTOPO_EACH_ISA_PRIM_HPP
-#undef TORCHTOPO_EACH_ISA_PRIM_MATRIX_FREE_HPP
-#undef TORCHTOPO_EACH_ISA_PRIM_COARSE_HPP
-#undef TORCHTOPO_EACH_ISA_CODES_HPP
-#undef TORCHTOPO_EACH_ISA_PRIM_CODES_HPP
-#undef TORCHTOPO_EACH_ISA_BOX_TREE_HPP
-#undef TORCHTOPO_EACH_ISA_BORUVKA_HPP
-#undef TORCHTOPO_EACH_ISA_BORUVKA_SEGMENTS_HPP
