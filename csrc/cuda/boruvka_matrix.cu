@@ -95,7 +95,8 @@ __global__ void __launch_bounds__(1024)
       }
     }
     __syncthreads();
-    join_parts(forest, 0, n);
+    for (int v = threadIdx.x; v < n; v += blockDim.x) join_parts(forest, v);
+    __syncthreads();
     done = merge(forest, 0, n);
   }
   for (int v = threadIdx.x; v < n; v += blockDim.x) {

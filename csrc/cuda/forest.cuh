@@ -20,6 +20,12 @@ __device__ inline void atomic_min(std::uint64_t* at, std::uint64_t value) {
   atomicMin(reinterpret_cast<unsigned long long*>(at), static_cast<unsigned long long>(value));
 }
 
+// Reads first: most find that others have lowered it already, and then nobody waits for the word.
+template <class T>
+__device__ inline void lower(T* at, T value) {
+  if (value < *const_cast<volatile T*>(at)) atomic_min(at, value);
+}
+
 constexpr Long no_edge = largest<Long>;
 constexpr int nobody = -1;
 
@@ -40,7 +46,8 @@ struct Forest {
   int* owner;       // the bag of a row, or nobody
   int* first;       // of a bag: its first row
   int* size;        // of a bag: its rows; 0 where cu_seqlens makes no sense
-  int* done;        // of a bag: whether it is a single component
+  int* left;        // of a bag: its components
+  int* done;        // of a bag: whether it is a single one
   int* distrusted;  // of a bag: whether its keys cannot be trusted
 
   // Takes the arrays that merging needs.
@@ -67,21 +74,47 @@ __device__ void stand_alone(const Forest<Real>& f, int v) {
   f.taken[v] = no_edge;
 }
 
-// From the parts of a search, by a block: each vertex's nearest, and each component's least key.
+// From the parts of a search: a vertex's nearest, and its component's least key.
 template <class Real>
-__device__ void join_parts(const Forest<Real>& f, int first, int size) {
-  for (int v = first + threadIdx.x; v < first + size; v += blockDim.x) {
-    Choice<Key<Real>, int> best = Choice<Key<Real>, int>::none();
-    for (int s = 0; s < f.splits; ++s) {
-      const std::int64_t at = std::int64_t(s) * f.rows + v;
-      const Choice<Key<Real>, int> found = {f.nearest_key[at], f.nearest[at]};
-      if (found.code != nobody && found < best) best = found;
-    }
-    f.nearest_key[v] = best.key;
-    f.nearest[v] = best.key == absent<Real> ? nobody : best.code;
-    if (best.key != absent<Real>) atomic_min(&f.least[f.component[v]], best.key);
+__device__ void join_parts(const Forest<Real>& f, int v) {
+  Choice<Key<Real>, int> best = Choice<Key<Real>, int>::none();
+  for (int s = 0; s < f.splits; ++s) {
+    const std::int64_t at = std::int64_t(s) * f.rows + v;
+    const Choice<Key<Real>, int> found = {f.nearest_key[at], f.nearest[at]};
+    if (found.code != nobody && found < best) best = found;
   }
-  __syncthreads();
+  f.nearest_key[v] = best.key;
+  f.nearest[v] = best.key == absent<Real> ? nobody : best.code;
+  if (best.key != absent<Real>) lower(&f.least[f.component[v]], best.key);
+}
+
+// The vertices that have their component's least key name their edge to it.
+template <class Real>
+__device__ void name_edge(const Forest<Real>& f, int v) {
+  const int root = f.component[v];
+  if (f.nearest[v] != nobody && f.nearest_key[v] == f.least[root])
+    atomic_min(&f.ends[root], edge_code(v, f.nearest[v]));
+}
+
+// A root hooks onto the component at the other end of its edge. Whether it did.
+template <class Real>
+__device__ bool hook(const Forest<Real>& f, int v) {
+  f.parent[0][v] = v;
+  if (f.component[v] != v || f.ends[v] == no_edge) return false;
+  const int i = Ends<Long>::smaller(f.ends[v]), j = Ends<Long>::larger(f.ends[v]);
+  const int other = f.component[i] == v ? f.component[j] : f.component[i];
+  if (f.ends[other] == f.ends[v] && v < other) return false;  // both took it: the smaller stays
+  f.parent[0][v] = other;
+  f.taken[v] = f.ends[v];
+  f.infinite[v] = f.least[v] == Order<Real>::infinity;
+  return true;
+}
+
+template <class Real>
+__device__ void join(const Forest<Real>& f, int v, int root) {
+  f.component[v] = root;
+  f.least[v] = absent<Real>;  // for the next round
+  f.ends[v] = no_edge;
 }
 
 // One round's merging, by a block, of the bag with rows first to first + size, once each
@@ -89,22 +122,9 @@ __device__ void join_parts(const Forest<Real>& f, int first, int size) {
 template <class Real>
 __device__ bool merge(const Forest<Real>& f, int first, int size) {
   const int begin = first + threadIdx.x, end = first + size, step = blockDim.x;
-  for (int v = begin; v < end; v += step) {
-    const int root = f.component[v];
-    if (f.nearest[v] != nobody && f.nearest_key[v] == f.least[root])
-      atomic_min(&f.ends[root], edge_code(v, f.nearest[v]));
-  }
+  for (int v = begin; v < end; v += step) name_edge(f, v);
   __syncthreads();
-  for (int v = begin; v < end; v += step) {
-    f.parent[0][v] = v;
-    if (f.component[v] != v || f.ends[v] == no_edge) continue;
-    const int i = Ends<Long>::smaller(f.ends[v]), j = Ends<Long>::larger(f.ends[v]);
-    const int other = f.component[i] == v ? f.component[j] : f.component[i];
-    if (f.ends[other] == f.ends[v] && v < other) continue;  // both took it: the smaller root stays
-    f.parent[0][v] = other;
-    f.taken[v] = f.ends[v];
-    f.infinite[v] = f.least[v] == Order<Real>::infinity;
-  }
+  for (int v = begin; v < end; v += step) hook(f, v);
   int *parent = f.parent[0], *next = f.parent[1];
   bool moved = true;
   for (int jump = 0; moved && jump < most_rounds; ++jump) {  // until roots know their tree's root
@@ -123,9 +143,7 @@ __device__ bool merge(const Forest<Real>& f, int first, int size) {
   const int elder = parent[f.component[first]];
   __syncthreads();
   for (int v = begin; v < end; v += step) {
-    f.component[v] = parent[f.component[v]];
-    f.least[v] = absent<Real>;  // for the next round
-    f.ends[v] = no_edge;
+    join(f, v, parent[f.component[v]]);
     apart |= f.component[v] != elder;
   }
   return !__syncthreads_or(apart);

@@ -52,7 +52,7 @@ inline bool one_block_is_faster(const AnySpace& space, const Bags& bags) {
   const double scan = double(bags.count) * half * instructions / 20e6;
   const double again = given ? 0 : 5e-6 * half * d;
   const double rounds =
-      bags.n <= rounds_block_limit ? 5 + waves * (40 + 0.08 * n + again) : 7.5 * std::log2(n) + 100;
+      bags.n <= rounds_block_limit ? 5 + waves * (40 + 0.08 * n + again) : 15 * std::log2(n);
   const double many_blocks = 7.5 + scan + rounds + waves * order;
   return one_block <= 2 * many_blocks;
 }

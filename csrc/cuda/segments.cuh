@@ -88,7 +88,7 @@ __device__ void note(const Forest<Real>& forest, const Segments<Real>& segments,
   forest.nearest_key[vertex] = seen.best.key;
   forest.nearest[vertex] = found ? seen.best.code : nobody;
   segments.bound[vertex] = seen.bound;
-  if (found) atomic_min(&forest.least[forest.component[vertex]], seen.best.key);
+  if (found) lower(&forest.least[forest.component[vertex]], seen.best.key);
 }
 
 // Reads again, by a warp, what the bounds do not exclude from holding the component's least edge.
@@ -129,7 +129,7 @@ __device__ void read_again(const Forest<Real>& forest, const Segments<Real>& seg
   if (lane != 0 || best.code == nobody) return;
   forest.nearest_key[vertex] = best.key;
   forest.nearest[vertex] = best.code;
-  atomic_min(&forest.least[own], best.key);
+  lower(&forest.least[own], best.key);
 }
 
 }  // namespace torchtopo::cuda

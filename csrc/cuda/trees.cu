@@ -21,6 +21,7 @@ Forest<Real> forest_in(Arena& arena, bool in_parts, const Bags& bags, int* distr
   forest.owner = arena.take<int>(bags.rows);
   forest.first = arena.take<int>(bags.count);
   forest.size = arena.take<int>(bags.count);
+  forest.left = arena.take<int>(bags.count);
   forest.done = arena.take<int>(bags.count);
   forest.distrusted = distrusted ? distrusted : arena.take<int>(bags.count);
   return forest;

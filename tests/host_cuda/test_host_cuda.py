@@ -113,11 +113,25 @@ def test_rounds_over_many_blocks(kernels: emulator.Kernels) -> None:
     rng = np.random.default_rng(23)
     cloud = grid(rng, 1, 1100, 3)
     cloud[0, ::3, 0] += 40
+    before = kernels.launches()
     edges, weights = kernels.trees(cloud, "manhattan", plan="many_blocks")
     assert_tree(edges[0], weights[0], cloud[0], "manhattan")
+    # Two that prepare, a scan, eleven rounds (in the first nothing is read again), the order.
+    assert kernels.launches() == before + 2 + 1 + 5 * 11 - 1 + 1
     matrix = rng.integers(0, 9, (1, 1100, 1100)).astype(np.float64)
     edges, _ = kernels.trees(matrix, "precomputed", plan="many_blocks")
     np.testing.assert_array_equal(edges[0], kruskal(matrix[0])[0])
+
+
+def test_components_that_hook_in_one_long_chain(kernels: emulator.Kernels) -> None:
+    """Each vertex is nearest to the one before it: roots are as far as can be from their root."""
+    rng = np.random.default_rng(25)
+    place = np.cumsum(np.arange(500)).astype(np.float32)
+    clouds = np.stack([place, rng.permutation(place), place[::-1]])[..., None].copy()
+    with kernels.segment_bytes(0):  # no bag's rounds are one block's
+        edges, weights = kernels.trees(clouds, plan="many_blocks")
+    for bag, e, w in zip(clouds, edges, weights, strict=True):
+        assert_tree(e, w, bag)
 
 
 def test_a_small_bag_takes_five_launches(library: emulator.Kernels) -> None:
@@ -341,9 +355,10 @@ def test_input_that_changes_during_the_call(
     rng = np.random.default_rng(21)
     for n in (2, 33, 65, 129):
         data = rng.random((2, n, n if metric == "precomputed" else 2)).astype(np.float32)
-        with kernels.overwriting(data):
-            edges, _ = kernels.trees(data, metric, plan=plan)
-        assert ((edges >= 0) & (edges < n)).all()
+        for most in (0, 512 << 20):  # without a scan of points all blocks merge
+            with kernels.segment_bytes(most), kernels.overwriting(data):
+                edges, _ = kernels.trees(data, metric, plan=plan)
+            assert ((edges >= 0) & (edges < n)).all()
 
 
 def test_generators(kernels: emulator.Kernels) -> None:
