@@ -50,6 +50,7 @@ def write_page(run: Path, bag: str, out: Path | None = None) -> Path:
     mine = weights[weights["bag"] == bag]
     page = environment.get_template("bag.html.j2").render(
         run=run.name, bag=bag, patient=shown.patient, label=cohort.classes[shown.label],
+        right=int((tested["prediction"] == tested["label"]).sum()), tests=len(tested),
         cells=len(shown), runs=len(tested) // len(variants(tested)), classes=cohort.classes,
         odd=bool((mine["anomalous"] == 1).any()), provenance=cohort.provenance,
         variants=[_variant(p, a, mine, tested, cohort.classes, shown)
@@ -91,6 +92,7 @@ def _variant(
     ]  # fmt: skip
     return {
         "name": f"{pooling}-{arm}", "pooling": pooling, "arm": ARMS[arm].short, "cells": cells,
+        "alike": mean["weight"].max() - mean["weight"].min() < 1e-6,
         "right": int((said["prediction"] == said["label"]).sum()),
         "probabilities": [float(said[f"p_{c}"].mean()) for c in classes],
         "on_odd": sum(c["weight"] for c in cells if c["odd"]) / sum(c["weight"] for c in cells),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from mil_rbc.data.bags import Words
@@ -277,6 +277,9 @@ def cell_scores(shown: Example, *, colours: Colours) -> Figure:
             axis.set_xlabel(f"{seen.scores[cell]:.3g}{star}", fontsize=11, labelpad=7)
         part.suptitle(named(arm), fontsize=14)
         colorbar = part.colorbar(bar, ax=axes.tolist(), location="bottom", shrink=0.8, aspect=30)
+        if wide:
+            colorbar.set_ticks(LogLocator(subs=(1, 2, 5)), format="{x:g}", minor=False)
+            colorbar.minorticks_off()
         colorbar.set_label(f"{seen.score_name}, one scale for all panels")
     return figure
 

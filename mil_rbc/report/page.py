@@ -55,7 +55,9 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         options=plain(options), record=record, said=said, provenance=cohort.provenance,
         words=words, instances_are=_instances(cohort), crops=cohort.kind == "crop",
-        answers=answers(tables["overall"], words), departures=departures(options, cohort, words),
+        answers=answers(tables["overall"], tables["paired"], words),
+        best=best(tables["table1"], tables.get("baselines", pd.DataFrame())),
+        departures=departures(options, cohort, words),
         space=explain.SPACE_NAMES[record.space], fitting=fitting, overfitting=overfitting(fitting),
         controls=[ARMS[a].noun for a in options.topology if ARMS[a].changes],
         decayed=[p for p in options.pooling if POOLINGS[p].decays_beta],
@@ -64,7 +66,7 @@ def write_report(
         instances=sum(map(len, cohort.bags)),
         today=datetime.date.today().isoformat(),
         verdicts=verdicts(tables["paired"], words),
-        table=_table_rows(tables["table1"], words.blood), baselines=_baseline_rows(tables),
+        table=_table_rows(tables, words.blood), baselines=_baseline_rows(tables),
         patient_table=_patient_rows(tables["table1"]),
         paired=_paired_rows(tables["paired"]), recall=_recall(tables["predictions"], cohort),
         missing=sorted({m for text in tables["results"]["missing"] for m in text.split()}),
@@ -93,40 +95,75 @@ def _instances(cohort: Cohort) -> str:
     return f"{shown} of {(cohort.words or Words()).instances}"
 
 
-def answers(overall: pd.DataFrame, words: Words) -> list[dict[str, str]]:
-    """The question of the run, answered over all poolings: a sentence for each arm."""
+def answers(overall: pd.DataFrame, paired: pd.DataFrame, words: Words) -> list[dict[str, str]]:
+    """The question of the run, answered: for each arm a sentence over all poolings, one by pooling.
+
+    The head says what to do, as sure as the evidence is and no surer.
+    """
     found = []
     for arm, rows in overall.groupby("topology", sort=False):
         accuracy, auroc = (rows[rows["metric"] == m].iloc[0] for m in ("accuracy", "auroc"))
-        noun = ARMS[arm].noun
-        if not sure(accuracy):
-            head = f"No clear difference with {noun}:"
-        elif accuracy["difference"] > 0:
-            head = f"Yes, {noun} helps here:"
-        else:
-            head = f"No, {noun} harms here:"
-        text = (f"over all poolings accuracy moves by {_points(accuracy)} percentage points (95 % "
+        noun, how = ARMS[arm].noun, strength(accuracy)
+        text = (f"Over all poolings accuracy moves by {_points(accuracy)} percentage points (95 % "
                 f"interval over {words.units} {_interval(accuracy)}), AUROC by {_points(auroc)} "
                 f"({_interval(auroc)})")  # fmt: skip
         if np.isfinite(accuracy["p"]):
             text += f"; corrected t-test p = {accuracy['p']:.2f} and {auroc['p']:.2f}"
-        found.append({"kind": "clear" if sure(accuracy) else "unclear",
-                      "head": head, "text": text + "."})  # fmt: skip
+        each = paired[(paired["topology"] == arm) & (paired["metric"] == "accuracy")]
+        parts = [f"{row['pooling']} {_points(row)} ({SURE[strength(row)]})"
+                 for _, row in each.iterrows()]  # fmt: skip
+        by_pooling = f" By pooling: {', '.join(parts)}." if len(parts) > 1 else ""
+        head = HEADS[how, accuracy["difference"] > 0].format(noun)
+        found.append({"kind": how, "head": head, "text": f"{text}.{by_pooling}"})
     return found
 
 
-def sure(row: pd.Series) -> bool:
-    """Whether a difference is called clear."""
+HEADS = {
+    ("clear", True): "Yes: with {} classification is better here.",
+    ("likely", True): "Probably: with {} classification seems better here.",
+    ("unclear", True): "No clear difference: nothing here speaks for adding {}.",
+    ("unclear", False): "No clear difference: nothing here speaks for adding {}.",
+    ("likely", False): "No: {} probably does harm here, leave it out.",
+    ("clear", False): "No: {} does harm here, leave it out.",
+}
+SURE = {"clear": "clear", "likely": "likely", "unclear": "not clear"}
+
+
+def strength(row: pd.Series) -> str:
+    """How sure a difference is: by the interval over patients and by the test over trainings.
+
+    "clear" where both exclude zero, "likely" where one does, else, or where there is no test,
+    "unclear".
+    """
+    if not np.isfinite(row["p"]):
+        return "unclear"
     excluded = row["bootstrap_low"] > 0 or row["bootstrap_high"] < 0
-    return bool(excluded and row["p"] < 0.05)
+    return ("unclear", "likely", "clear")[int(excluded) + int(row["p"] < 0.05)]
+
+
+def best(table: pd.DataFrame, baselines: pd.DataFrame) -> str:
+    """The models of Table 1 with the highest accuracy and with the highest AUROC, in words."""
+    named = [(f"{r['pooling']} pooling {figures.named(r['topology'])}", r)
+             for _, r in table.iterrows()]  # fmt: skip
+    named += [(BASELINE.format(r["baseline"]), r) for _, r in baselines.iterrows()]
+    said = []
+    for metric, unit in (("accuracy", " %"), ("auroc", "")):
+        name, row = max(named, key=lambda pair: pair[1][f"{metric}_mean"])
+        said.append(f"highest {TITLES[metric] if metric == 'auroc' else metric} "
+                    f"{100 * row[f'{metric}_mean']:.1f}{unit}, {name}")  # fmt: skip
+    return f"Of all that was tried: {'; '.join(said)}."
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _points(row: pd.Series) -> str:
-    return f"{100 * row['difference']:+.1f}"
+    return _signed(row["difference"])
 
 
 def _interval(row: pd.Series) -> str:
-    return f"{100 * row['bootstrap_low']:+.1f} to {100 * row['bootstrap_high']:+.1f}"
+    return f"{_signed(row['bootstrap_low'])} to {_signed(row['bootstrap_high'])}"
 
 
 def departures(options: Options, cohort: Cohort, words: Words) -> list[tuple[str, str, str]]:
@@ -189,7 +226,8 @@ def _pictures(
         wanted["forest"] = (figures.forest, tables["paired"], tables["overall"], tables["results"],
                             words)  # fmt: skip
     wanted["confusion"] = (figures.confusion, tables["predictions"], cohort.classes)
-    wanted["dead_units"] = (figures.dead_units, metrics)
+    if metrics[["dead_bag_head", "dead_instance_head"]].max(axis=None) > 0:
+        wanted["dead_units"] = (figures.dead_units, metrics)
     if metrics["lam"].notna().any():
         wanted["lambda_ratio"] = (figures.lambda_ratio, metrics)
     if shown is not None:
@@ -217,15 +255,16 @@ def verdicts(paired: pd.DataFrame, words: Words) -> list[dict[str, str]]:
     found = []
     for _, row in paired[paired["metric"] == "accuracy"].iterrows():
         way = "higher" if row["difference"] > 0 else "lower"
-        kind = "clear" if sure(row) else "unclear"
+        how = strength(row)
         noun = ARMS[row["topology"]].noun
         interval = f"95 % interval over {words.units} {_interval(row)}"
-        if sure(row):
-            size = abs(100 * row["difference"])
-            text = f"accuracy is {way} with {noun} by {size:.1f} percentage points ({interval})"
-        else:
+        if how == "unclear":
             text = (f"no clear difference with {noun} ({_points(row)} percentage points; "
                     f"{interval})")  # fmt: skip
+        else:
+            size = abs(100 * row["difference"])
+            text = (f"accuracy is {'probably ' if how == 'likely' else ''}{way} with {noun} by "
+                    f"{size:.1f} percentage points ({interval})")  # fmt: skip
         theirs = published_gain(row["pooling"], row["topology"])
         paper = (
             f" The paper reports {theirs:+.1f} on its own patients."
@@ -234,7 +273,7 @@ def verdicts(paired: pd.DataFrame, words: Words) -> list[dict[str, str]]:
         )
         why = "one pair only" if row["pairs"] < 2 else "all pairs differ alike"
         p = f"p = {row['p']:.2f}" if np.isfinite(row["p"]) else f"not possible, {why}"
-        found.append({"pooling": row["pooling"], "kind": kind,
+        found.append({"pooling": row["pooling"], "kind": how,
                       "text": f"{text}; corrected t-test {p}.{paper}"})  # fmt: skip
     return found
 
@@ -260,9 +299,9 @@ def _chance(cohort: Cohort) -> float:
     return float(np.bincount(cohort.labels).max() / len(cohort.bags))
 
 
-def _table_rows(table: pd.DataFrame, blood: bool) -> dict[str, Any]:
+def _table_rows(tables: dict[str, pd.DataFrame], blood: bool) -> dict[str, Any]:
     """Table 1 with a row for each variant, which a narrow page can show."""
-    rows = []
+    rows, table, highest = [], tables["table1"], _highest(tables)
     for _, row in table.iterrows():
         same = table[table["pooling"] == row["pooling"]]
         cells = []
@@ -272,7 +311,7 @@ def _table_rows(table: pd.DataFrame, blood: bool) -> dict[str, Any]:
             cells.append({
                 "text": percent(mean, row[f"{name}_std"]),
                 "runs": f"{100 * runs:.1f}" if np.isfinite(runs) else "",
-                "best": mean == table[f"{name}_mean"].max(),
+                "best": mean == highest[name],
                 "winner": len(other) > 0 and mean > other.max(),
                 "paper": published(row["pooling"], row["topology"], name) if blood else "",
             })  # fmt: skip
@@ -282,11 +321,19 @@ def _table_rows(table: pd.DataFrame, blood: bool) -> dict[str, Any]:
     return {"titles": [TITLES[m] for m in METRICS], "rows": rows}
 
 
+def _highest(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+    """The highest mean of each metric over all rows of Table 1, baselines included."""
+    rows = pd.concat([tables["table1"], tables.get("baselines", pd.DataFrame())])
+    return {name: float(rows[f"{name}_mean"].max()) for name in METRICS}
+
+
 def _baseline_rows(tables: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """What a pooling must beat; deviations are over folds, since nothing in it is random."""
+    highest = _highest(tables)
     return [
         {"name": BASELINE.format(r["baseline"]),
-         "cells": [percent(r[f"{m}_mean"], r[f"{m}_std"]) for m in METRICS]}
+         "cells": [{"text": percent(r[f"{m}_mean"], r[f"{m}_std"]),
+                    "best": r[f"{m}_mean"] == highest[m]} for m in METRICS]}
         for r in tables.get("baselines", pd.DataFrame()).to_dict("records")
     ]  # fmt: skip
 
@@ -327,7 +374,8 @@ def _ratio(metrics: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _dead(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     """Share of dead hidden units in the last epoch of each variant."""
-    last = metrics.loc[metrics.groupby(["pooling", "topology", "fold", "run"])["epoch"].idxmax()]
+    keys = ["pooling", "topology", "fold", "run"]
+    last = metrics.loc[metrics.groupby(keys, sort=False)["epoch"].idxmax()]
     names = ["dead_bag_head", "dead_instance_head"]
     return [
         {"pooling": pooling, "topology": arm, "bag": part[names[0]].mean(),
