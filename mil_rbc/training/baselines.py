@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.folds import Split
@@ -39,6 +40,11 @@ def baselines(cohort: Cohort, splits: list[list[Split]], shared: bool = False) -
     """
     if cohort.kind != "vector":
         return pd.DataFrame()
+    with threadpool_limits(1):  # of matrices this small threads only wait for each other
+        return _baselines(cohort, splits, shared)
+
+
+def _baselines(cohort: Cohort, splits: list[list[Split]], shared: bool) -> pd.DataFrame:
     patients = [bag.patient for bag in cohort.bags]
     rows, known = list[dict[str, Any]](), dict[tuple[str, bytes], dict[str, Any]]()
     for name, statistic in BASELINES.items():
@@ -103,10 +109,14 @@ def _probabilities(
     scaler = StandardScaler().fit(features[train])
     if shared:
         scaler.scale_ = np.full_like(scaler.scale_, np.sqrt(scaler.var_.mean()) or 1.0)
+    rows = scaler.transform(features[train])
+    # With an L2 penalty the weights lie in the span of the training rows, so nothing is lost there,
+    # and far fewer weights are sought than a frozen network has features.
+    span = np.linalg.svd(rows, full_matrices=False)[2].T
     model = LogisticRegression(C=c, max_iter=1000)
-    model.fit(scaler.transform(features[train]), cohort.labels[train])
+    model.fit(rows @ span, cohort.labels[train])
     p = np.zeros((len(test), len(cohort.classes)))
-    p[:, model.classes_] = model.predict_proba(scaler.transform(features[test]))
+    p[:, model.classes_] = model.predict_proba(scaler.transform(features[test]) @ span)
     return p
 
 
