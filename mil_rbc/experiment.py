@@ -8,6 +8,7 @@ import platform
 import shlex
 import sys
 import time
+from importlib import metadata
 from typing import Any
 
 import pandas as pd
@@ -136,7 +137,6 @@ def _cohort(options: Options) -> Cohort:
 
 
 def _record(cohort: Cohort, splits: list[list[Split]], options: Options, argv: list[str]) -> Record:
-    import lightning
     import numpy
     import sklearn
     import torch
@@ -149,7 +149,7 @@ def _record(cohort: Cohort, splits: list[list[Split]], options: Options, argv: l
         command=shlex.join(["python", "-m", "mil_rbc.run", *argv]),
         versions={
             "mil_rbc": __version__, "torch": str(torch.__version__),
-            "lightning": lightning.__version__, "numpy": numpy.__version__,
+            "lightning": metadata.version("lightning"), "numpy": numpy.__version__,
             "scikit-learn": sklearn.__version__, "python": platform.python_version(),
         },
         machine=f"{platform.machine()}, {os.cpu_count()} cores{gpu}",

@@ -75,9 +75,21 @@ def draw(
         buffer = io.BytesIO()
         kind, colon, _ = provenance.partition(":")
         if colon:
-            made.text(0.01, -0.01, kind + " (mil_rbc)", va="top", fontsize=11, color=ink)
-        made.savefig(buffer, format="png", dpi=130, bbox_inches="tight" if colon else None)
+            _write_below(made, f"{kind} (mil_rbc)")
+        made.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
+
+
+def _write_below(figure: Figure, text: str) -> None:
+    """Write a line below all else, for which the figure grows."""
+    width, height = figure.get_size_inches()
+    line = 0.3  # inches
+    figure.set_size_inches(width, height + line)
+    share = line / (height + line)
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(rect=(0, share, 1, 1 - share))  # type: ignore[call-arg]
+    figure.text(0.01, share / 3, text, va="baseline", fontsize=11)
 
 
 def _panels(
@@ -262,6 +274,7 @@ def cell_scores(shown: Example, *, colours: Colours) -> Figure:
     scale = mpl.colors.LogNorm if wide else mpl.colors.Normalize
     norm = scale(low, max(high, low + 1e-12))
     bar = mpl.cm.ScalarMappable(norm, palette)
+    ticks: dict[str, Any] = {"ticks": LogLocator(subs=(1, 2, 5)), "format": "{x:g}"} if wide else {}
     for part, (arm, seen) in zip(parts, shown.views.items(), strict=True):
         axes = part.subplots(-(-len(cells) // 6), 6, squeeze=False).ravel()
         for axis in axes[len(cells) :]:
@@ -276,9 +289,10 @@ def cell_scores(shown: Example, *, colours: Colours) -> Figure:
             star = "*" if shown.anomalous[cell] == 1 else ""
             axis.set_xlabel(f"{seen.scores[cell]:.3g}{star}", fontsize=11, labelpad=7)
         part.suptitle(named(arm), fontsize=14)
-        colorbar = part.colorbar(bar, ax=axes.tolist(), location="bottom", shrink=0.8, aspect=30)
+        colorbar = part.colorbar(
+            bar, ax=axes.tolist(), location="bottom", shrink=0.8, aspect=30, **ticks
+        )
         if wide:
-            colorbar.set_ticks(LogLocator(subs=(1, 2, 5)), format="{x:g}", minor=False)
             colorbar.minorticks_off()
         colorbar.set_label(f"{seen.score_name}, one scale for all panels")
     return figure

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -38,7 +39,8 @@ def write_report(
     words = replace(cohort.words or Words(), units=units(cohort))
     shown = explain.example(cohort, trials, splits, options)
     metrics = explain.read_metrics(options.folder, trials)
-    pictures = _pictures(tables, metrics, shown, options.folder.figures, cohort, words)
+    pictures = _pictures(tables, metrics, shown, options.folder.figures, cohort, words,
+                         options.jobs)  # fmt: skip
     cells = pd.DataFrame()
     if "instances" in tables:
         cells = explain.anomaly_numbers(tables["instances"])
@@ -219,7 +221,7 @@ def overfitting(fitting: list[dict[str, Any]]) -> str:
 
 def _pictures(
     tables: dict[str, pd.DataFrame], metrics: pd.DataFrame, shown: explain.Example | None,
-    folder: Path, cohort: Cohort, words: Words,
+    folder: Path, cohort: Cohort, words: Words, jobs: int,
 ) -> dict[str, dict[str, str]]:  # fmt: skip
     wanted: dict[str, tuple[Any, ...]] = {"learning_curves": (figures.learning_curves, metrics)}
     if not tables["paired"].empty:
@@ -237,11 +239,14 @@ def _pictures(
         wanted["latent_maps"] = (figures.latent_maps, shown)
     for stale in folder.glob("*.png"):  # of an earlier run with other poolings
         stale.unlink()
+    drawn = joblib.Parallel(n_jobs=jobs)(
+        joblib.delayed(figures.draw)(figure, *arguments, dark=dark, provenance=cohort.provenance)
+        for figure, *arguments in wanted.values()
+        for dark in (False, True)
+    )
     made = {}
-    for name, (figure, *arguments) in wanted.items():
-        light = figures.draw(figure, *arguments, provenance=cohort.provenance)
+    for name, light, dark in zip(wanted, drawn[::2], drawn[1::2], strict=True):
         write_whole(folder / f"{name}.png", light)
-        dark = figures.draw(figure, *arguments, dark=True, provenance=cohort.provenance)
         made[name] = {"light": _uri(light), "dark": _uri(dark)}
     return made
 

@@ -6,13 +6,9 @@ import os
 import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers.csv_logs import CSVLogger
-from lightning.fabric.loggers.logger import Logger
-from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 
 from mil_rbc.cli import duration
 from mil_rbc.data.folds import Split
@@ -25,6 +21,10 @@ from mil_rbc.training.backends import side_by_side
 from mil_rbc.training.loop import Training
 from mil_rbc.training.resume import finished
 from mil_rbc.training.trial import Trial
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from lightning.fabric.loggers.logger import Logger
 
 
 def run_trial(trial: Trial, number: int, split: Split, options: Options) -> dict[str, Any]:
@@ -53,8 +53,11 @@ def make_fabric(options: Options, number: int, folder: TrialFolder) -> Fabric:
 
     Fabric, Lightning's engine without its trainer, leaves the loop to us: the order of bags, the
     refit of the Gaussian and the resume are in sight, and a trial of a small model starts in
-    milliseconds.
+    milliseconds. It is imported here: importing it takes seconds, and a process that leaves all
+    trials to its workers has no use for it.
     """
+    from lightning.fabric import Fabric
+
     kind, _, index = options.device.partition(":")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
@@ -79,6 +82,9 @@ def make_fabric(options: Options, number: int, folder: TrialFolder) -> Fabric:
 def _loggers(options: Options, folder: TrialFolder) -> list[Logger]:
     if options.logger == "none":
         return []
+    from lightning.fabric.loggers.csv_logs import CSVLogger
+    from lightning.fabric.loggers.tensorboard import TensorBoardLogger
+
     kind = CSVLogger if options.logger == "csv" else TensorBoardLogger
     return [kind(root_dir=folder.path, name="logs", version="")]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 
 from mil_rbc import __version__
@@ -36,6 +35,9 @@ from mil_rbc.training.material import Material, make_objective
 from mil_rbc.training.resume import State, Trained
 from mil_rbc.training.schedule import stopped, weight
 from mil_rbc.training.trial import Trial, fingerprint, of_arm
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 class Training:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import nn
 
 from mil_rbc import __version__
@@ -17,6 +16,9 @@ from mil_rbc.files import load_checkpoint, read_json, save_checkpoint
 from mil_rbc.options import Options
 from mil_rbc.run_folder import TrialFolder
 from mil_rbc.training.trial import Trial, fingerprint
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 @dataclass
