@@ -40,7 +40,7 @@ def write_report(
     shown = explain.example(cohort, trials, splits, options)
     metrics = explain.read_metrics(options.folder, trials)
     pictures = _pictures(tables, metrics, shown, options.folder.figures, cohort, words,
-                         options.jobs)  # fmt: skip
+                         options.jobs if options.backend == "loky" else 1)  # fmt: skip
     cells = pd.DataFrame()
     if "instances" in tables:
         cells = explain.anomaly_numbers(tables["instances"])
