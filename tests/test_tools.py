@@ -82,3 +82,18 @@ def test_seconds_of_an_epoch_are_tabled_by_arm(tmp_path: Path):
     assert "old" not in page.read_text()
     assert "<!-- run: b -->\n<!-- /table -->" in page.read_text()
     assert "runs/b is not there yet" in done.stderr
+
+
+def test_a_summary_stays_whole_where_one_of_its_runs_is_not_there(tmp_path: Path):
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    rows = [f"max,{metric},0.05,0.2\n" for metric in ("accuracy", "auroc")]
+    (folder / "paired.csv").write_text("pooling,metric,difference,p\n" + "".join(rows))
+    page = tmp_path / "page.md"
+    both = "<!-- summary: a b -->\n| b | of long ago |\n<!-- /table -->\n"
+    page.write_text(both + "<!-- summary: a -->\nold\n<!-- /table -->\n")
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    assert both in page.read_text()
+    assert "| a | accuracy | – | – | – | +5.0 (p 0.20) |" in page.read_text()
+    assert "runs/b is not there yet" in done.stderr

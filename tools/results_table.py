@@ -12,7 +12,7 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- summary: a b c -->      differences of several runs side by side
     <!-- /table -->
 
-A mark whose run is not there is left as it is.
+A mark is left as it is where a run that it names is not there.
 """
 
 from __future__ import annotations
@@ -199,8 +199,6 @@ def summary(runs: Path, names: str) -> str:
                  for p in poolings]  # fmt: skip
         rows.append(["the paper, its 71 patients", SHOWN[metric], *gains])
     for name in names.split():
-        if not (runs / name / "paired.csv").exists():
-            continue
         paired = pd.read_csv(runs / name / "paired.csv").set_index(["pooling", "metric"])
         for metric in ("accuracy", "auroc"):
             cells = []
@@ -216,15 +214,16 @@ def summary(runs: Path, names: str) -> str:
 def main(page: Path, runs: Path) -> None:
     """Fill in every mark of `page` whose run lies in `runs`."""
     makers = (run, sweep, curve, gradients, cells, presets, speed, summary)
-    needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv", "summary": "",
-             "gradients": "gradients.md", "cells": "explanations.csv",
+    needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv",
+             "summary": "paired.csv", "gradients": "gradients.md", "cells": "explanations.csv",
              "presets": "explanations.csv", "speed": "results.csv"}  # fmt: skip
 
     def fill(found: re.Match[str]) -> str:
         kind, name = found[2], found[3]
-        if needs[kind] and not (runs / name / needs[kind]).exists():
-            print(f"{runs / name} is not there yet", file=sys.stderr)
-            return found[0]
+        for each in name.split():
+            if not (runs / each / needs[kind]).exists():
+                print(f"{runs / each} is not there yet", file=sys.stderr)
+                return found[0]
         return f"{found[1]}\n{makers[KINDS.index(kind)](runs, name)}\n{found[4]}"
 
     page.write_text(MARK.sub(fill, page.read_text()))
