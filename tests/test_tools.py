@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchtopo
-from torchtopo._losses import squares
+from torchtopo._losses import comparison, signature
 from torchtopo._operators import registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +56,8 @@ def test_calls_are_compared_with_another_checkout(tmp_path: Path):
 
 
 def test_what_the_sanitizer_watches_calls_every_operator(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(squares, "on_a_device", lambda values: True)
+    for module in (comparison, signature):
+        monkeypatch.setattr(module, "on_a_device", lambda values: True)
     sys.path.insert(0, str(ROOT / "tools"))
     try:
         from exercise_cuda import exercise
