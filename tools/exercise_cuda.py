@@ -27,6 +27,7 @@ def exercise(device: torch.device) -> None:
                 train(clouds, latents, metric, lengths, pairs)
             matrices = torch.rand(3, n, n, generator=generator, dtype=dtype).to(device)
             torchtopo.minimum_spanning_tree(matrices, lengths=lengths)
+            torch.ops.torchtopo.farthest_pairs(clouds, "euclidean", lengths, None)
             moving = clouds.clone().requires_grad_()
             for convention in ("paper", "torch_topological"):
                 torchtopo.signature_loss(clouds[..., :1], moving, convention=convention).backward()  # type: ignore[arg-type]
