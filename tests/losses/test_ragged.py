@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import torchtopo
+from torchtopo._losses.deaths import measured_deaths
 
 from .samples import LOSSES
 
@@ -52,6 +53,28 @@ def test_rtd_lite_never_reads_padding():
     found.sum().backward()
     assert bool(z.grad.isfinite().all())
     assert bool((z.grad[2, 5:] == 0).all())
+
+
+def test_densification_makes_no_cloud_larger_than_a_bag(monkeypatch):
+    """The clouds of all classes are one packed batch, of which CUDA wants to know the largest."""
+    named = []
+
+    def watched(points, metric, lengths, cu_seqlens, validate, max_seqlen=None):
+        named.append((int(cu_seqlens.diff().max()), max_seqlen))
+        return measured_deaths(points, metric, lengths, cu_seqlens, validate)
+
+    monkeypatch.setattr("torchtopo._losses.densification.measured_deaths", watched)
+    for bags, n, classes in ((3, 20, 1), (3, 20, 50), (5, 7, 4), (4, 1, 2), (2, 40, 40)):
+        z, labels = torch.randn(bags, n, 3), torch.randint(-1, classes, (bags, n))
+        torchtopo.densification_loss(z, labels, beta=1.0)
+        ends = torch.arange(0, bags * n + 1, n)
+        packed = z.flatten(0, 1), labels.flatten()
+        torchtopo.densification_loss(*packed, beta=1.0, cu_seqlens=ends, max_seqlen=n)
+        assert named[-2][0] <= n
+        assert named[-1][0] <= n
+        assert named[-1][1] == n
+    with pytest.raises(ValueError, match="max_seqlen is 39, but bag 0 has 40"):
+        torchtopo.densification_loss(*packed, beta=1.0, cu_seqlens=ends, max_seqlen=39)
 
 
 def test_labels_of_padding_are_never_read():

@@ -27,15 +27,22 @@ def measured_deaths(
 
 
 def check_cloud(
-    points: Tensor, metric: str, lengths: Tensor | None, cu_seqlens: Tensor | None, name: str = "z"
+    points: Tensor,
+    metric: str,
+    lengths: Tensor | None,
+    cu_seqlens: Tensor | None,
+    name: str = "z",
+    max_seqlen: int | None = None,
 ) -> None:
-    """Check a batch of clouds in whichever form it comes; reads no value."""
+    """Check a batch of clouds in whichever form it comes; reads values for `max_seqlen` alone."""
     _checks.check_space(points, metric, name)
-    _checks.check_ragged(lengths, cu_seqlens)
+    _checks.check_ragged(lengths, cu_seqlens, max_seqlen)
     if cu_seqlens is None:
         _checks.check_points(points, metric, lengths, name)
         return
     _checks.check_packed(points, cu_seqlens, metric, name)
+    if max_seqlen is not None and _checks.readable(cu_seqlens):
+        _checks.check_no_longer(cu_seqlens, max_seqlen)
 
 
 def check_number(value: object, name: str, *, least: float = 0.0, positive: bool = False) -> None:

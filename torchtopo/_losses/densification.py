@@ -26,6 +26,7 @@ def densification_loss(
     metric: Metric = "euclidean",
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     reduction: Reduction = "mean",
     validate: bool = False,
 ) -> Tensor:
@@ -42,7 +43,7 @@ def densification_loss(
         z: `(*B, N, D)`, packed `(T, D)`, or distances with `metric="precomputed"`.
         labels: `(*B, N)`, packed `(T,)`, integer; any numbers, negative for points without a class.
         beta: the diameter at which the points of a class should merge, in the unit of `z`.
-        metric, lengths, cu_seqlens, validate: see `vietoris_rips_pairs`.
+        metric, lengths, cu_seqlens, max_seqlen, validate: see `vietoris_rips_pairs`.
         reduction: `"mean"` or `"sum"` over bags, or `"none"`.
 
     Returns:
@@ -62,24 +63,24 @@ def densification_loss(
     """
     check_number(beta, "beta")
     check_reduction(reduction)
-    check_cloud(z, metric, lengths, cu_seqlens)
+    check_cloud(z, metric, lengths, cu_seqlens, max_seqlen=max_seqlen)
     _check_labels(labels, z)
     if validate:
-        _checks.check_values(z, metric, lengths, cu_seqlens, "z")
+        _checks.check_values(z, metric, lengths, cu_seqlens, "z", max_seqlen)
     if lengths is not None:
         beyond = torch.arange(z.shape[-2], device=z.device) >= lengths.unsqueeze(-1)
         labels = labels.masked_fill(beyond, -1)
     if metric == "precomputed":
         losses = _of_distances(z, labels, beta)
     else:
-        n = labels.numel()
+        n, most = labels.numel(), max_seqlen
         if cu_seqlens is None:
             bag = torch.arange(n, device=z.device) // z.shape[-2]
-            bags = z.shape[:-2]
+            bags, most = z.shape[:-2], None if z.is_cpu else z.shape[-2]
         else:
             bag = bag_of_rows(n, cu_seqlens)
             bags = torch.Size((cu_seqlens.shape[0] - 1,))
-        losses = _of_points(z.reshape(n, -1), labels.reshape(n), bag, bags, beta, metric)
+        losses = _of_points(z.reshape(n, -1), labels.reshape(n), bag, bags, beta, metric, most)
     return reduce(losses, reduction).to(result_dtype(z))
 
 
@@ -117,6 +118,7 @@ class DensificationLoss(nn.Module):
         *,
         lengths: Tensor | None = None,
         cu_seqlens: Tensor | None = None,
+        max_seqlen: int | None = None,
         validate: bool = False,
     ) -> Tensor:
         """The loss of `z` with `labels`; arguments as in `torchtopo.densification_loss`."""
@@ -127,6 +129,7 @@ class DensificationLoss(nn.Module):
             metric=self.metric,
             lengths=lengths,
             cu_seqlens=cu_seqlens,
+            max_seqlen=max_seqlen,
             reduction=self.reduction,
             validate=validate,
         )
@@ -159,13 +162,20 @@ def _of_distances(distances: Tensor, labels: Tensor, beta: float) -> Tensor:
 
 
 def _of_points(
-    rows: Tensor, labels: Tensor, bag: Tensor, bags: torch.Size, beta: float, metric: str
+    rows: Tensor,
+    labels: Tensor,
+    bag: Tensor,
+    bags: torch.Size,
+    beta: float,
+    metric: str,
+    most: int | None,
 ) -> Tensor:
     """The loss of each bag, from one packed batch with a cloud for each class of each bag.
 
     How many classes there are is a value and must not decide a shape, so there are as many clouds
-    as rows, and one more. A cloud that no class fills holds a dummy row; the last one holds the
-    dummies that are left over.
+    as rows, and one more for each bag. A cloud that no class fills holds a dummy row; the dummies
+    that are left over, one for each class, are in the last cloud of its bag. So none has more
+    points than a bag has, `most`.
     """
     n, device = rows.shape[0], rows.device
     nobody = labels < 0
@@ -178,14 +188,16 @@ def _of_points(
     changes = (key[:, 1:] != key[:, :-1]).any(0).long().cumsum(0)
     cloud = torch.cat((changes.new_zeros(1), changes))  # of each row in this order: 0, 1, ...
     number, last = torch.arange(n, device=device), cloud[-1:]
-    clouds = torch.cat((cloud, torch.where(number > last, number, n)))
+    first = torch.searchsorted(cloud, number).clamp(max=n - 1)  # row of the class of that number
+    clouds = torch.cat((cloud, torch.where(number > last, number, n + key[0].gather(0, first))))
     place = clouds.argsort(stable=True)
     row = torch.cat((order, torch.full_like(order, n))).gather(0, place)
     clouds = clouds.gather(0, place)
-    ends = torch.searchsorted(clouds, torch.arange(n + 2, device=device))
-    died = measured_deaths(rows.index_select(0, row), metric, None, ends, False)
+    count = n + bags.numel()
+    ends = torch.searchsorted(clouds, torch.arange(count + 1, device=device))
+    died = measured_deaths(rows.index_select(0, row), metric, None, ends, False, max_seqlen=most)
 
-    cloud = bag_of_pairs(n - 1, ends)  # of each death
+    cloud = bag_of_pairs(2 * n - count, ends)  # of each death
     row = row.gather(0, ends.gather(0, cloud)).clamp(max=n - 1)
     left_out = (cloud > last) | nobody.gather(0, row) | (died == torch.inf)
     losses = (died.masked_fill(left_out, beta) - beta).abs()
