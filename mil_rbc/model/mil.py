@@ -62,13 +62,11 @@ class Output(NamedTuple):
 
     Attributes:
         bag: (B, C) logits of the bags.
-        instance: (B, N, C) logits of the instances.
         latents: (B, N, F).
         pooled: the pooled vectors with their weights.
     """
 
     bag: Tensor
-    instance: Tensor
     latents: Tensor
     pooled: Pooled
 
@@ -76,7 +74,8 @@ class Output(NamedTuple):
 class MILModel(nn.Module):
     """Multiple instance classifier with a bag head and an instance head (paper, Fig. 3).
 
-    It sees instances and lengths, never a label.
+    It sees instances and lengths, never a label. The instance head takes latents to logits; it is
+    left to the loss that needs it.
 
     Shape:
         instances (B, N, ...) as the cohort has them (uint8 crops are brought to [0, 1]),
@@ -119,7 +118,7 @@ class MILModel(nn.Module):
         pooled: Pooled = self.pooling(latents, mask)
         more = None if self.joined is None else self.joined(summaries(latents, lengths))
         logits = self.bag_head(pooled.vector, more)
-        return Output(logits, self.instance_head(latents), latents, pooled)
+        return Output(logits, latents, pooled)
 
 
 class Head(nn.Sequential):

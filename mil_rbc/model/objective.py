@@ -12,7 +12,7 @@ from mil_rbc.model.mil import MILModel
 from mil_rbc.model.terms import Regularizer
 from mil_rbc.model.topology import InputSpace
 
-PARTS = ("L_MIL", "L_SIC", "L_class", "L_topo", "matched", "correct", "correct_instances")
+PARTS = ("L_MIL", "L_SIC", "L_class", "L_topo", "correct", "correct_instances")
 
 
 class BagData(NamedTuple):
@@ -33,7 +33,7 @@ class Objective(nn.Module):
         class_weights: (C,) weights of the classes in both cross-entropies, or `None`.
 
     Shape:
-        bag, β → loss (), and its parts (7,) in the order of `PARTS`, without gradient.
+        bag, β → loss (), and its parts (6,) in the order of `PARTS`, without gradient.
 
     Source: paper, Eq. 4 and 5.
     """
@@ -59,9 +59,9 @@ class Objective(nn.Module):
         mil = weigh(F.cross_entropy(out.bag.float(), label), self.class_weights, bag.label)
         loss = (1 - beta) * mil
         nothing = mil.new_zeros(())
-        sic = correct_instances = topo = shared = nothing
+        sic = correct_instances = topo = nothing
         if beta > 0:  # every cell carries its bag's label
-            logits = out.instance[0].float()
+            logits = self.model.instance_head(out.latents[0]).float()
             each = label.expand(len(logits))
             sic = weigh(F.cross_entropy(logits, each), self.class_weights, bag.label)
             loss = loss + beta * sic
@@ -70,12 +70,11 @@ class Objective(nn.Module):
         if self.regularizer is not None:
             assert bag.space is not None
             with torch.set_grad_enabled(self.lam > 0 and torch.is_grad_enabled()):
-                topo, count = self.regularizer(bag.space, out.latents[0])
+                topo = self.regularizer(bag.space, out.latents[0])
             if self.lam > 0:
                 loss = loss + self.lam * topo
-            shared = count / max(len(bag.instances) - 1, 1)
         correct = (out.bag.detach().argmax(1) == label).float().sum()
-        parts = [mil, sic, classification, topo, shared, correct, correct_instances]
+        parts = [mil, sic, classification, topo, correct, correct_instances]
         return loss, torch.stack([p.detach().float() for p in parts])
 
 

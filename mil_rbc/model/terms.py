@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 import torchtopo
 from mil_rbc.model.choices import Convention
-from mil_rbc.model.topology import InputSpace, matched
+from mil_rbc.model.topology import InputSpace
 from mil_rbc.model.variants import ARMS
 
 
@@ -65,8 +65,7 @@ class Regularizer(nn.Module):
         arm: which arm; it must have a loss.
 
     Shape:
-        space of one bag of N cells, latents (N, F) → loss (), and the number of matched pairs (),
-        the edges that π^X and π^Z share.
+        space of one bag of N cells, latents (N, F) → loss ().
 
     Source: paper, Eq. 1–3.
     """
@@ -77,6 +76,6 @@ class Regularizer(nn.Module):
         assert make is not None
         self.term = make(convention)
 
-    def forward(self, space: InputSpace, latents: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, space: InputSpace, latents: Tensor) -> Tensor:
         loss: Tensor = self.term(space, latents)
-        return loss, matched(space, latents)
+        return loss

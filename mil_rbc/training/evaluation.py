@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import f1_score, roc_auc_score
 
 from mil_rbc.data.bags import Cohort
-from mil_rbc.model.mil import MILModel
+from mil_rbc.model.mil import MILModel, Output
 from mil_rbc.model.topology import matched
 
 if TYPE_CHECKING:
@@ -48,19 +49,35 @@ class Prediction:
 
 
 @torch.no_grad()
-def evaluate(model: MILModel, bag: BagData, index: int) -> Prediction:
-    """Test a model on one bag."""
+def _output(model: MILModel, bag: BagData) -> Output:
     training = model.training
     model.eval()
-    out = model(bag.instances[None])
+    out: Output = model(bag.instances[None])
     model.train(training)
+    return out
+
+
+def _probabilities(out: Output) -> Floats:
+    return _numpy(out.bag[0].double().softmax(0))
+
+
+def glance(model: MILModel, bags: Sequence[BagData]) -> tuple[float, float]:
+    """Accuracy and cross-entropy on bags: what an epoch is watched by, and nothing further."""
+    labels = np.array([int(bag.label) for bag in bags])
+    probabilities = np.stack([_probabilities(_output(model, bag)) for bag in bags])
+    return _accuracy(labels, probabilities), _cross_entropy(labels, probabilities)
+
+
+def evaluate(model: MILModel, bag: BagData, index: int) -> Prediction:
+    """Test a model on one bag."""
+    out = _output(model, bag)
     assert bag.space is not None
     n, latents = len(bag.instances), out.latents[0].float()
     pooled = out.pooled
     return Prediction(
         index=index,
         label=int(bag.label),
-        probabilities=_numpy(out.bag[0].double().softmax(0)),
+        probabilities=_probabilities(out),
         weights=_numpy(pooled.weights[0]),
         attention=None if pooled.attention is None else _numpy(pooled.attention[0]),
         anomaly=None if pooled.anomaly is None else _numpy(pooled.anomaly[0]),
@@ -107,20 +124,28 @@ def score(
         labels = np.array([labels[who == name][0] for name in names])
     guess = probabilities.argmax(1)
     present = np.unique(labels)
-    likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
     values: dict[str, Any] = {
-        "accuracy": float((guess == labels).mean()),
+        "accuracy": _accuracy(labels, probabilities),
         "f1_weighted": float(f1_score(labels, guess, average="weighted", zero_division=0)),
         "f1_macro": float(
             f1_score(labels, guess, labels=present, average="macro", zero_division=0)
         ),
         "balanced_accuracy": _balanced(labels, guess),
         "auroc": auroc(labels, probabilities),
-        "cross_entropy": float(-np.log(likelihood).mean()),
+        "cross_entropy": _cross_entropy(labels, probabilities),
         "missing": " ".join(c for k, c in enumerate(classes) if k not in present),
     }
     prefix = "" if patients is None else "patient_"
     return {prefix + name: value for name, value in values.items()}
+
+
+def _accuracy(labels: NDArray[Any], probabilities: Floats) -> float:
+    return float((probabilities.argmax(1) == labels).mean())
+
+
+def _cross_entropy(labels: NDArray[Any], probabilities: Floats) -> float:
+    likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
+    return float(-np.log(likelihood).mean())
 
 
 def _balanced(labels: NDArray[Any], guess: NDArray[Any]) -> float:

@@ -26,6 +26,7 @@ from mil_rbc.run_folder import TrialFolder
 from mil_rbc.training.evaluation import (
     Prediction,
     evaluate,
+    glance,
     instance_rows,
     mean_known,
     prediction_rows,
@@ -138,14 +139,11 @@ class Training:
         row = self._row(epoch, beta, mean, time.perf_counter() - start)
         row |= {"dead_bag_head": dead[0], "dead_instance_head": dead[1] if beta else float("nan")}
         if options.protocol == "nested":
-            validated = score(self._predict(self.validation), self.cohort.classes)
-            row |= {"accuracy_validation": validated["accuracy"],
-                    "L_MIL_validation": validated["cross_entropy"]}  # fmt: skip
+            accuracy, cost = self._glance(self.validation)
+            row |= {"accuracy_validation": accuracy, "L_MIL_validation": cost}
         last = epoch + 1 == options.epochs
         if options.test_every and (last or (epoch + 1) % options.test_every == 0):
-            tested = self._predict(self.test)
-            row |= {"accuracy_test": score(tested, self.cohort.classes)["accuracy"],
-                    "matched_test": float(np.mean([p.matched for p in tested]))}  # fmt: skip
+            row["accuracy_test"], _ = self._glance(self.test)
         for logger in fabric.loggers:
             logger.log_metrics({k: v for k, v in row.items() if np.isfinite(v)}, epoch)
         return row
@@ -168,11 +166,10 @@ class Training:
             "L_MIL": mean["L_MIL"], "L_SIC": mean["L_SIC"] if beta else nan,
             "L_class": mean["L_class"], "L_topo": topo, "lam": lam if on else nan,
             "topo_to_class": lam * topo / max(mean["L_class"], 1e-12),
-            "matched": mean["matched"] if on else nan,
             "accuracy_train": mean["correct"],
             "accuracy_instances": mean["correct_instances"] if beta else nan,
             "accuracy_validation": nan, "L_MIL_validation": nan,
-            "accuracy_test": nan, "matched_test": nan,
+            "accuracy_test": nan,
         }  # fmt: skip
 
     def _order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -189,6 +186,10 @@ class Training:
         control = self.objective.model.pooling.control
         assert isinstance(control, ControlGaussian)
         control.fit(torch.cat(latents), self.seed % 2**31)
+
+    def _glance(self, indices: Any) -> tuple[float, float]:
+        with self.fabric.autocast():
+            return glance(self.objective.model, [self.bags[i] for i in indices])
 
     def _predict(self, indices: Any) -> list[Prediction]:
         with self.fabric.autocast():
@@ -234,10 +235,9 @@ class Training:
         }  # fmt: skip
         if state.best is not None:
             best = min(state.history, key=lambda row: row["L_MIL_validation"])
-            validated = score(self._predict(self.validation), cohort.classes)  # as it is tested
+            accuracy, cost = self._glance(self.validation)  # of the model as it is tested
             result |= {"best_epoch": int(best["epoch"]),
-                       "L_MIL_validation": validated["cross_entropy"],
-                       "accuracy_validation": validated["accuracy"]}  # fmt: skip
+                       "L_MIL_validation": cost, "accuracy_validation": accuracy}  # fmt: skip
         for logger in self.fabric.loggers:
             logger.finalize("success")
         if self.fabric.is_global_zero:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,12 @@ from mil_rbc.options import Options
 from mil_rbc.training.trial import Trial
 
 _ON_DEVICE = 4 << 30  # bytes of instances up to which a cohort is kept on the device
-_SPACES: dict[tuple[str, int, str, str], InputSpace] = {}
+
+
+@lru_cache(maxsize=1)
+def _spaces(*decisive: object) -> dict[int, InputSpace]:
+    """Image spaces by bag, kept for the next trial of this process while they are the same."""
+    return {}
 
 
 class Material:
@@ -43,6 +50,10 @@ class Material:
         inputs = {int(i): self._instances(i) for i in [*train, *others]}
         if cohort.kind != "vector" or cohort.standardize:
             standardize.fit((to_unit(inputs[int(i)]) for i in train), shares(cohort, options))
+        # Vectors are standardised, and deviations measured, on the training bags.
+        by_fold = (self.space == "features" and cohort.kind == "vector") or options.scale == "std"
+        fold = (options.deviation, np.asarray(train).tobytes()) if by_fold else ()
+        self.spaces = _spaces(cohort.data_hash(), self.space, options.scale, *fold)
         on_device = sum(x.nbytes for x in inputs.values()) < _ON_DEVICE
         self.std = self._deviation({int(i): inputs[int(i)] for i in train})
         self.bags: dict[int, BagData] = {}
@@ -77,16 +88,12 @@ class Material:
         return float(max(squares / count - (total / count) ** 2, 1e-24) ** 0.5)
 
     def _measure(self, index: int, instances: Tensor) -> InputSpace:
-        """Image space of a bag, kept for the next trial of this process unless the fold decides."""
-        kind, scale = self.cohort.kind, self.options.scale
-        key = (self.cohort.data_hash(), index, self.space, scale)
-        if key not in _SPACES:
+        """Image space of a bag."""
+        if index not in self.spaces:
             points = self._points(index, instances).to(self.device)
-            measured = input_space(points, scale, self.std).to(torch.device("cpu"))
-            if (kind == "vector" and self.space == "features") or scale == "std":
-                return measured
-            _SPACES[key] = measured
-        return _SPACES[key]
+            measured = input_space(points, self.options.scale, self.std)
+            self.spaces[index] = measured.to(torch.device("cpu"))
+        return self.spaces[index]
 
 
 def shares(cohort: Cohort, options: Options) -> bool:

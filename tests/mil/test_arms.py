@@ -79,7 +79,7 @@ def test_the_controls_against_overfitting_change_the_options_of_their_arm_only(
 def test_every_loss_has_the_gradient_of_torchtopos_own(arm: str) -> None:
     x, z = torch.randn(9, 5), torch.randn(9, 4, requires_grad=True)
     space = input_space(x, "none")
-    loss, matched = Regularizer("paper", arm)(space, z)
+    loss = Regularizer("paper", arm)(space, z)
     direct = {
         "signature": lambda: torchtopo.signature_loss(x, z, convention="paper"),
         "connectivity": lambda: torchtopo.connectivity_loss(z),
@@ -89,7 +89,6 @@ def test_every_loss_has_the_gradient_of_torchtopos_own(arm: str) -> None:
     assert float(loss.detach()) == pytest.approx(float(direct.detach()), rel=1e-4)
     grads = [torch.autograd.grad(value, z)[0] for value in (loss, direct)]
     torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-5)
-    assert 0 <= int(matched) <= 8
 
 
 def test_summaries_are_of_the_deaths_and_ignore_padding() -> None:

@@ -72,8 +72,8 @@ def test_columns(out: Path, vectors: Cohort) -> None:
     assert scored["anomaly_score"].notna().all()
     assert instances[instances["pooling"] == "max"]["attention"].isna().all()
     metrics = pd.read_csv(out / "trials" / "anomaly-signature-fold0-run0" / "metrics.csv")
-    assert {"L_MIL", "L_SIC", "L_topo", "topo_to_class", "matched", "accuracy_train",
-            "accuracy_test"} <= set(metrics)  # fmt: skip
+    assert {"L_MIL", "L_SIC", "L_topo", "topo_to_class", "accuracy_train", "accuracy_test",
+            "dead_bag_head"} <= set(metrics)  # fmt: skip
     table = pd.read_csv(out / "table1.csv")
     assert {f"{m}_{s}" for m in METRICS for s in ("mean", "std")} <= set(table)
     paired = pd.read_csv(out / "paired.csv")

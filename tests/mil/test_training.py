@@ -16,10 +16,10 @@ from mil_rbc.errors import DataError, RunError
 from mil_rbc.files import load_checkpoint, read_json
 from mil_rbc.model.checkpoint import load_model
 from mil_rbc.model.objective import BagData, Objective
-from mil_rbc.model.terms import Regularizer
-from mil_rbc.model.topology import input_space, points_of, resolve_space
+from mil_rbc.model.topology import input_space, matched, points_of, resolve_space
 from mil_rbc.model.variants import POOLINGS
 from mil_rbc.options import Options
+from mil_rbc.training.evaluation import score
 from mil_rbc.training.loop import Training
 from mil_rbc.training.resume import State, finished
 from mil_rbc.training.trial import Trial, deal_runs, fingerprint, grid
@@ -233,10 +233,24 @@ def test_image_space_is_measured_once_and_kept(
 ) -> None:
     import mil_rbc.training.material as module
 
-    monkeypatch.setattr(module, "_SPACES", {})
+    module._spaces.cache_clear()
     make_training("average", "signature", cohort=rendered, cohort_seed=0)
     monkeypatch.setattr(module, "input_space", None)  # may not be called again
     make_training("max", "off", fold=1, cohort=rendered, cohort_seed=0)
+
+
+def test_image_space_of_vectors_is_kept_for_its_training_fold(
+    make_training: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mil_rbc.training.material as module
+
+    module._spaces.cache_clear()
+    first = make_training("average", "signature").bags
+    other = make_training("average", "signature", fold=1).bags
+    bag = int(first.cohort.labels.argmax())
+    assert not torch.equal(first.spaces[bag].distances, other.spaces[bag].distances)
+    monkeypatch.setattr(module, "input_space", None)
+    make_training("max", "off", fold=1)
 
 
 @pytest.mark.parametrize("space", ["images", "features"])
@@ -273,7 +287,7 @@ def test_every_convention_trains(make_training: Make, convention: str) -> None:
 
 def test_matched_pairs_are_a_share(vectors: Cohort) -> None:
     x = torch.from_numpy(vectors.bags[0].instances)
-    _, count = Regularizer("paper")(input_space(x, "none"), x.clone())
+    count = matched(input_space(x, "none"), x.clone())
     assert int(count) == len(x) - 1  # the same points have the same tree
 
 
@@ -296,6 +310,14 @@ def test_the_checkpoint_predicts_what_the_trial_wrote(make_training: Make) -> No
             logits = model(torch.from_numpy(bag.instances)[None]).bag[0]
         found = logits.double().softmax(0).numpy()
         assert np.allclose(found, table.loc[bag.bag, ["p_control", "p_ill"]].to_numpy(float))
+
+
+def test_an_epoch_is_watched_by_the_numbers_of_a_test(make_training: Make) -> None:
+    training = make_training("attention", "off", protocol="nested")
+    training.fit()
+    for bags in (training.validation, training.test):
+        tested = score(training._predict(bags), training.cohort.classes)
+        assert training._glance(bags) == (tested["accuracy"], tested["cross_entropy"])
 
 
 def test_precision_and_logger_are_lightnings(make_training: Make) -> None:
