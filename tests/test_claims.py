@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import json
 import math
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -34,6 +33,7 @@ from benchmarks.claims import (
     protocol,
     summary,
 )
+from benchmarks.claims.__main__ import main
 from benchmarks.claims.embedding_measures import measures
 from benchmarks.claims.journal import Journal
 from benchmarks.claims.protocol import Arm, Comparison, Outcome, compare, effect, verdict, word
@@ -185,8 +185,7 @@ def test_every_claim_runs(name: str, tmp_path: Path) -> None:
         pytest.skip("tried on made-up cells below: real ones take minutes to encode")
     if name not in ("dimension", "autoencoders") and data.mnist("t10k", 1) is None:
         pytest.skip("MNIST is not beside the checkout")
-    command = [sys.executable, "-m", "benchmarks.claims", name, "--quick", "--out", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    assert main([name, "--quick", "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     assert result["quick"]
     for table in (summary.effects(name), summary.means(name)):
@@ -344,8 +343,6 @@ def test_batches_hold_sixteen_of_each_of_eight_digits() -> None:
 
 
 def test_unknown_claims_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    from benchmarks.claims.__main__ import main
-
     with pytest.raises(SystemExit):
         main(["nothing"])
     assert "no claim is called 'nothing'" in capsys.readouterr().err

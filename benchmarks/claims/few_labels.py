@@ -129,20 +129,27 @@ def frozen_features(pixels: Tensor) -> Tensor:
 
 
 @functools.cache
-def frozen_scored(part: Part) -> Tensor:
+def frozen_scored(part: Part, quick: bool) -> Tensor:
     """Features of the images that are scored."""
-    return frozen_features(scored(part)[0])
+    return frozen_features(scored(part, quick)[0])
+
+
+@functools.lru_cache(2)
+def frozen_labelled(count: int, seed: int, part: Part) -> Tensor:
+    """Features of the labelled images."""
+    return frozen_features(labelled(count, seed, part)[0])
 
 
 def trial(
     arm: str, settings: Settings, condition: str, seed: int, part: Part, quick: bool
 ) -> dict[str, float]:
     """The error on unseen images."""
-    x, y = labelled(int(condition.removesuffix(" labels")), seed, part)
-    unseen, truth = scored(part)
+    count = int(condition.removesuffix(" labels"))
+    x, y = labelled(count, seed, part)
+    unseen, truth = scored(part, quick)
     if arm == "frozen features":
-        known = (frozen_features(x), y)
-        score = linear_probe(known, (frozen_scored(part), truth), settings["penalty"])
+        known = (frozen_labelled(count, seed, part), y)
+        score = linear_probe(known, (frozen_scored(part, quick), truth), settings["penalty"])
         return {"error": 1 - score}
     model = train(x, y, settings, seed, part, quick)
     logits = model.head(in_parts(model, unseen))

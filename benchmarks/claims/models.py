@@ -12,7 +12,6 @@ from benchmarks import data
 from .protocol import Part
 
 POOL = 50_000  # training images that may be drawn; the other 10 000 are the development data
-SCORED = 2000
 
 
 @functools.cache
@@ -29,10 +28,15 @@ def images(part: Part | str) -> tuple[Tensor, Tensor]:
     return (x[:POOL], y[:POOL]) if part == "pool" else (x[POOL:], y[POOL:])
 
 
-def scored(part: Part) -> tuple[Tensor, Tensor]:
+def to_score(quick: bool) -> int:
+    """How many images of a part are scored."""
+    return 200 if quick else 2000
+
+
+def scored(part: Part, quick: bool) -> tuple[Tensor, Tensor]:
     """The images that a classifier is scored on; no arm is trained on them."""
     x, y = images(part)
-    return x[:SCORED], y[:SCORED]
+    return x[: to_score(quick)], y[: to_score(quick)]
 
 
 def draws(seed: int, part: Part) -> torch.Generator:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import torchtopo
 
-from .models import draws, images, in_parts, start
+from .models import draws, images, in_parts, start, to_score
 from .protocol import Arm, Comparison, Outcome, Part, Plan, Settings
 
 BRANCHES, WIDTH, ETA = 16, 10, 2.0
@@ -164,7 +164,7 @@ def trial(
     pool, labels = images("pool")
     generator = draws(seed, part)
     x, y = images(part)
-    rows = torch.randperm(len(x), generator=generator)[:2000]
+    rows = torch.randperm(len(x), generator=generator)[: to_score(quick)]
     x, y = x[rows], y[rows]
 
     def encoded(pixels: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def trial(
         _features[key] = features(arm, settings, seed, part, quick)
     train, labels, unseen = _features[key]
     count = int(condition.removesuffix(" labels"))
-    truth = scored(part)[1]
+    truth = scored(part, quick)[1]
     return {"accuracy": linear_probe((train[:count], labels[:count]), (unseen, truth), 1e-2)}
 
 
@@ -125,7 +125,7 @@ def features(
     generator = draws(seed, part)
     rows = torch.randperm(len(pool), generator=generator)[:10_000]
     x, known = pool[rows], labels[rows[:1000]]
-    unseen = scored(part)[0]
+    unseen = scored(part, quick)[0]
     if arm == "pixels":
         return x[:1000], known, unseen
     start(seed, part)
