@@ -19,7 +19,7 @@ test: $(VENV)/test-installed
 
 # Lint, types, formatting.
 check: $(VENV)/test-installed
-	$(INSTALL) ruff mypy clang-format==18.1.8
+	$(INSTALL) --group check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -46,7 +46,7 @@ readme-test: $(VENV)/test-installed
 	$(BIN)/python -m pytest -m readme
 
 docs: $(VENV)/test-installed
-	$(INSTALL) -e ".[docs]"
+	$(INSTALL) --group docs
 	$(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -q tests/test_docs_site.py
 

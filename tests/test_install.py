@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Build
+
 pytestmark = pytest.mark.install
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,17 +82,20 @@ def libraries(module: Path) -> str:
     return run("ldd", module)
 
 
-@pytest.fixture(scope="module")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sdist")
+def build_sdist(folder: Path) -> Path:
     run(sys.executable, "-m", "build", "--sdist", "-o", folder, copy_sources(folder / "sources"))
     (archive,) = folder.glob("torchtopo-*.tar.gz")
     return archive
 
 
-@pytest.fixture(scope="module")
-def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(sdist, tmp_path_factory.mktemp("wheel"), TORCHTOPO_CUDA="0")
+@pytest.fixture(scope="session")
+def sdist(once: Build) -> Path:
+    return once("sdist", build_sdist)
+
+
+@pytest.fixture(scope="session")
+def wheel(once: Build, sdist: Path) -> Path:
+    return once("wheel", lambda folder: build_wheel(sdist, folder, TORCHTOPO_CUDA="0"))
 
 
 def test_sdist_holds_every_source(sdist: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.conftest import Build
 from torchtopo._operators import cuda as _cuda
 
 from . import emulator
@@ -25,29 +24,6 @@ def compiler() -> str:
     if found is None:
         pytest.skip("the host emulation is built by g++")
     return found
-
-
-Build = Callable[[str, Callable[[Path], Path]], Path]
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Build a thing in a folder of its name; what another worker of xdist has built is taken."""
-
-    def once(name: str, build: Callable[[Path], Path]) -> Path:
-        import fcntl
-
-        base = tmp_path_factory.getbasetemp()
-        folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-        folder.mkdir(exist_ok=True)
-        done = folder / "done.txt"
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not done.exists():
-                done.write_text(str(build(folder)))
-        return Path(done.read_text())
-
-    return once
 
 
 @pytest.fixture(scope="session")
