@@ -134,6 +134,9 @@ def test_pack_follows_the_flash_attention_convention():
         torchtopo.nn.SpreadLoss(),
         lambda z, **ragged: torchtopo.signature_loss(z, z[:, :1], **ragged),
         lambda z, **ragged: torchtopo.nn.SignatureLoss()(z, z[:, :1], **ragged),
+        lambda z, **ragged: torchtopo.rtd_lite(z, z[:, :1], **ragged),
+        lambda z, **ragged: torchtopo.nn.RTDLite()(z, z[:, :1], **ragged),
+        lambda z, **ragged: torchtopo.rtd_lite_barcode(z, z[:, :1], **ragged).z,
     ],
 )
 def test_the_longest_bag_may_be_named(call):

@@ -55,6 +55,27 @@ def test_rtd_lite_never_reads_padding():
     assert bool((z.grad[2, 5:] == 0).all())
 
 
+def test_packed_rtd_lite_reads_no_sizes_where_the_longest_bag_is_named():
+    """So it does not wait for a device, and compiles into one graph."""
+
+    def loss(x, z, cu_seqlens):
+        return torchtopo.rtd_lite(
+            x, z, cu_seqlens=cu_seqlens, max_seqlen=8, quantile=0.7, reduction="none"
+        )
+
+    bags = [torch.rand(n, 4) for n in (8, 1, 5)]
+    x, cu_seqlens = torchtopo.pack(bags)
+    z = x[:, :2].clone().requires_grad_()
+    torch._dynamo.reset()
+    compiled = torch.compile(loss, backend="eager", fullgraph=True)
+    found, expected = compiled(x, z, cu_seqlens), loss(x, z, cu_seqlens)
+    torch.testing.assert_close(found, expected)
+    for f, e in zip(
+        torch.autograd.grad(found.sum(), z), torch.autograd.grad(expected.sum(), z), strict=True
+    ):
+        torch.testing.assert_close(f, e)
+
+
 def test_densification_makes_no_cloud_larger_than_a_bag(monkeypatch):
     """The clouds of all classes are one packed batch, of which CUDA wants to know the largest."""
     named = []

@@ -31,6 +31,7 @@ def rtd_lite(
     quantile: float | None = 0.9,
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     reduction: Reduction = "mean",
     validate: bool = False,
 ) -> Tensor:
@@ -50,8 +51,9 @@ def rtd_lite(
             distances with `metric="precomputed"`.
         metric_x, metric_z: see `pair_distances`.
         quantile: what divides each space's distances, in (0, 1]; None leaves them as they are.
-        lengths, cu_seqlens, validate: see `vietoris_rips_pairs`. A packed batch is padded, which
-            reads `cu_seqlens`: it waits for a CUDA device and can't be compiled into one graph.
+        lengths, cu_seqlens, max_seqlen, validate: see `vietoris_rips_pairs`. A packed batch is
+            padded to its longest bag. Without `max_seqlen` that one is looked for in `cu_seqlens`,
+            which waits for a CUDA device and can't be compiled into one graph.
         reduction: `"mean"` or `"sum"` over bags, or `"none"`.
 
     Returns:
@@ -69,7 +71,7 @@ def rtd_lite(
         tensor(2.)
     """
     check_reduction(reduction)
-    spaces = _Spaces(x, z, metric_x, metric_z, quantile, lengths, cu_seqlens, validate)
+    spaces = _Spaces(x, z, metric_x, metric_z, quantile, lengths, cu_seqlens, max_seqlen, validate)
     a, b, m = spaces.deaths_x(), spaces.deaths_z(), spaces.deaths_of_smaller()
     loss = (spaces.sum(a) + spaces.sum(b)) / 2 - spaces.sum(m)
     return reduce(loss, reduction).to(spaces.dtype)
@@ -84,6 +86,7 @@ def rtd_lite_barcode(
     quantile: float | None = 0.9,
     lengths: Tensor | None = None,
     cu_seqlens: Tensor | None = None,
+    max_seqlen: int | None = None,
     validate: bool = False,
 ) -> RTDLiteBarcode:
     """The bars whose lengths add up to RTD-Lite, each way.
@@ -110,7 +113,7 @@ def rtd_lite_barcode(
         tensor([[1., 4.],
                 [1., 1.]])
     """
-    spaces = _Spaces(x, z, metric_x, metric_z, quantile, lengths, cu_seqlens, validate)
+    spaces = _Spaces(x, z, metric_x, metric_z, quantile, lengths, cu_seqlens, max_seqlen, validate)
     births = spaces.deaths_of_smaller()
 
     def bars(pairs: Tensor, died: Tensor) -> Tensor:
@@ -162,6 +165,7 @@ class RTDLite(nn.Module):
         *,
         lengths: Tensor | None = None,
         cu_seqlens: Tensor | None = None,
+        max_seqlen: int | None = None,
         validate: bool = False,
     ) -> Tensor:
         """The loss of `z` against `x`; arguments as in `torchtopo.rtd_lite`."""
@@ -173,6 +177,7 @@ class RTDLite(nn.Module):
             quantile=self.quantile,
             lengths=lengths,
             cu_seqlens=cu_seqlens,
+            max_seqlen=max_seqlen,
             reduction=self.reduction,
             validate=validate,
         )
@@ -196,20 +201,21 @@ class _Spaces:
         quantile: float | None,
         lengths: Tensor | None,
         cu_seqlens: Tensor | None,
+        max_seqlen: int | None,
         validate: bool,
     ) -> None:
         _check_quantile(quantile)
         _checks.check_space(x, metric_x, "x", "metric_x")
         _checks.check_space(z, metric_z, "z", "metric_z")
-        _checks.check_ragged(lengths, cu_seqlens)
+        _checks.check_ragged(lengths, cu_seqlens, max_seqlen)
         _checks.check_spaces(x, z, metric_x, metric_z, None, lengths, cu_seqlens)
         if validate:
-            _checks.check_values(x, metric_x, lengths, cu_seqlens, "x")
+            _checks.check_values(x, metric_x, lengths, cu_seqlens, "x", max_seqlen)
             _checks.check_values(z, metric_z, lengths, cu_seqlens, "z")
         self.dtype = torch.promote_types(result_dtype(x), result_dtype(z))
         if cu_seqlens is not None:
-            x, lengths = _padded(x, cu_seqlens)
-            z, _ = _padded(z, cu_seqlens)
+            most = _longest(cu_seqlens, x.shape[0], max_seqlen)
+            (x, lengths), (z, _) = (_padded(points, cu_seqlens, most) for points in (x, z))
         self.x, self.z, self.metric_x, self.metric_z = x, z, metric_x, metric_z
         self.per_bag = PerBag(x, lengths, None)
         self.pairs_x, self.own_x = tree(x, metric_x, lengths, None, "x")
@@ -249,12 +255,25 @@ def _check_quantile(quantile: object) -> None:
         raise ValueError(f"quantile must be a number in (0, 1], or None, got {quantile!r}")
 
 
-def _padded(points: Tensor, cu_seqlens: Tensor) -> tuple[Tensor, Tensor]:
-    """A packed batch as a padded one, and its lengths."""
-    _checks.check_cu_seqlens_in_order(cu_seqlens, points.shape[0])
+def _longest(cu_seqlens: Tensor, rows: int, max_seqlen: int | None) -> int:
+    """The most points of a packed bag: read, or said where reading would wait or break a graph."""
+    if max_seqlen is not None and not _checks.readable(cu_seqlens):
+        return min(max_seqlen, rows - cu_seqlens.shape[0] + 2)  # no bag is empty
+    _checks.check_cu_seqlens_in_order(cu_seqlens, rows)
+    if max_seqlen is not None:
+        _checks.check_no_longer(cu_seqlens, max_seqlen)
+    return int(cu_seqlens.diff().max())
+
+
+def _padded(points: Tensor, cu_seqlens: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """A packed batch as a padded one, and its lengths; a bag of more points is left as padding."""
     lengths = cu_seqlens.diff()
-    bags = points.split(lengths.tolist())
-    return torch.nn.utils.rnn.pad_sequence(list(bags), batch_first=True), lengths
+    lengths = lengths.masked_fill((lengths < 0) | (lengths > most), 0)
+    place = torch.arange(most, device=points.device)
+    row = (cu_seqlens[:-1].unsqueeze(-1) + place).clamp(0, points.shape[0] - 1)
+    padded = points.index_select(0, row.flatten()).unflatten(0, row.shape)
+    beyond = place >= lengths.unsqueeze(-1)
+    return padded.masked_fill(beyond.unsqueeze(-1), 0.0), lengths
 
 
 def _entries(points: Tensor, every: Tensor, metric: str) -> Tensor:
