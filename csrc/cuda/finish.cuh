@@ -100,16 +100,33 @@ struct BlockTree {
   }
 };
 
+constexpr int measured_at_once = 4;  // edges, by a warp
+
+// Whether the arithmetic that chose the edges cannot be trusted; a thread speaks for its own.
 template <class In, class Quick>
-__device__ bool measure(const Space<In>& space, const In* bag, BlockTree<In> tree, int count) {
+__device__ __noinline__ bool measure(const Space<In>& space, const In* bag, BlockTree<In> tree,
+                                     int count) {
+  constexpr int many = measured_at_once;
+  const auto pointed = [&](int k) {
+    const Short code = tree.codes[k < count ? k : count - 1];
+    return Pointed<In>{bag + Ends<Short>::smaller(code) * space.d,
+                       bag + Ends<Short>::larger(code) * space.d};
+  };
+  if (space.metric == Metric::precomputed) {  // read, by a thread each
+    for (int k = threadIdx.x; k < count; k += blockDim.x)
+      tree.keys[k] = order_key(pointed(k).x[Ends<Short>::larger(tree.codes[k])]);
+    return false;
+  }
   const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
   bool bad = false;
-  for (int k = warp; k < count; k += blockDim.x / warp_size) {
-    const bool infinite = tree.keys[k] != 0;
-    const int i = Ends<Short>::smaller(tree.codes[k]), j = Ends<Short>::larger(tree.codes[k]);
-    const Key<In> key = measured<Quick>(space, bag, i, j, infinite, bad);
-    __syncwarp();
-    if (lane == 0) tree.keys[k] = key;
+  for (int begin = warp * many; begin < count; begin += int(blockDim.x) / warp_size * many) {
+    const double exact =
+        warp_lengths<many>([&](int e) { return pointed(begin + e); }, space.d, space.metric);
+    const int k = begin + folded_by<many>(lane);
+    if (k >= count || lane % (warp_size / many) != 0) continue;
+    const Key<Quick> quick = tree.keys[k] != 0 ? Order<Quick>::infinity : 0;
+    bad |= out_of_range<Quick>(quick, exact, space.metric);
+    tree.keys[k] = order_key(In(exact));
   }
   return bad;
 }

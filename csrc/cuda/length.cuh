@@ -110,6 +110,39 @@ __device__ inline double warp_fold(std::int64_t d, Term term, Join join) {
   return folded;
 }
 
+// The folds of `many` lists at once: their loads are under way together, and where a lane hands on
+// half of what it holds it takes the other half, in the order of one fold alone, so the bits are
+// the same. A lane gets the fold of list `folded_by(lane)`.
+template <int many>
+__device__ constexpr int folded_by(int lane) {
+  return lane / (warp_size / many);
+}
+
+template <int many, class Term, class Join>
+__device__ inline double warp_folds(std::int64_t d, Term term, Join join) {
+  const int lane = threadIdx.x % warp_size;
+  double folded[many] = {};
+#pragma unroll 1
+  for (std::int64_t k = lane; k < d; k += warp_size)
+#pragma unroll
+    for (int e = 0; e < many; ++e) folded[e] = join(folded[e], term(e, k));
+#pragma unroll
+  for (int held = many, step = warp_size / 2; step > 0; step /= 2) {
+    const bool upper = lane & step;
+    if (held == 1) {
+      folded[0] = join(folded[0], __shfl_xor_sync(whole_warp, folded[0], step));
+      continue;
+    }
+    held /= 2;
+#pragma unroll
+    for (int e = 0; e < held; ++e) {
+      const double kept = folded[upper ? e + held : e], given = folded[upper ? e : e + held];
+      folded[e] = join(kept, __shfl_xor_sync(whole_warp, given, step));
+    }
+  }
+  return folded[0];
+}
+
 struct Plus {
   __device__ double operator()(double a, double b) const { return a + b; }
 };
@@ -125,11 +158,13 @@ __device__ double warp_chebyshev(const Real* x, const Real* y, std::int64_t d) {
       d, [=](std::int64_t k) { return fabs(double(x[k]) - double(y[k])); }, LargerOrNan());
 }
 
+__device__ inline bool has_a_root(double square) { return square > 1e-270 && square < 1e300; }
+
 template <class Difference>
 __device__ double warp_norm(std::int64_t d, Difference difference) {
   const double square =
       warp_fold(d, [=](std::int64_t k) { return difference(k) * difference(k); }, Plus());
-  if (square > 1e-270 && square < 1e300) return sqrt(square);
+  if (has_a_root(square)) return sqrt(square);
   const double scale =
       warp_fold(d, [=](std::int64_t k) { return fabs(difference(k)); }, LargerOrNan());
   if (!(scale > 0 && scale <= largest<double>)) return scale;
@@ -175,6 +210,41 @@ __device__ __noinline__ double warp_length(const Real* x, const Real* y, std::in
       return 0;  // an entry is read, never measured
     }
   });
+}
+
+// Where the coordinates of a pair's points begin.
+template <class Real>
+struct Pointed {
+  const Real *x, *y;
+};
+
+// The lengths of `many` pairs by one warp, with the bits of `warp_length`; `pointed(e)` is a pair,
+// a lane gets the length of pair `folded_by(lane)`. Where a square has no root, and under cosine,
+// they are measured one by one.
+template <int many, class At>
+__device__ double warp_lengths(At pointed, std::int64_t d, Metric metric) {
+  if (metric != Metric::cosine) {
+    decltype(pointed(0)) pair[many];
+#pragma unroll
+    for (int e = 0; e < many; ++e) pair[e] = pointed(e);
+    const auto apart = [&](int e, std::int64_t k) {
+      return double(pair[e].x[k]) - double(pair[e].y[k]);
+    };
+    const auto size = [&](int e, std::int64_t k) { return fabs(apart(e, k)); };
+    if (metric == Metric::manhattan) return warp_folds<many>(d, size, Plus());
+    if (metric == Metric::chebyshev) return warp_folds<many>(d, size, LargerOrNan());
+    const auto squared = [&](int e, std::int64_t k) { return apart(e, k) * apart(e, k); };
+    const double square = warp_folds<many>(d, squared, Plus());
+    if (warp_min(int(has_a_root(square)))) return sqrt(square);
+  }
+  double own = 0;
+#pragma unroll 1
+  for (int e = 0; e < many; ++e) {
+    const auto pair = pointed(e);
+    const double length = warp_length(pair.x, pair.y, d, metric);
+    if (folded_by<many>(threadIdx.x % warp_size) == e) own = length;
+  }
+  return own;
 }
 
 // How far apart two points of the bag with rows first to first + n are, in whichever order they are

@@ -44,7 +44,7 @@ inline bool one_block_is_faster(const AnySpace& space, const Bags& bags) {
   const double n = double(bags.n), d = double(space.d), half = n * n / 2;
   const double waves = std::ceil(double(bags.count) / 132);  // of a block a bag
   const bool given = space.metric == Metric::precomputed;
-  const double order = 0.06 * n;  // measuring and sorting the edges
+  const double order = 0.04 * n;  // measuring and sorting the edges
   const double search = given ? 25 + 2e-3 * half : (0.3 + 0.004 * d) * n;
   const double one_block = 2.5 + waves * (search + order);
 

@@ -75,6 +75,7 @@ struct Machine {
   bool voted = false;  // what the last barrier's votes came to
   Index block, thread, grid_size, block_size;
   std::int64_t launches = 0, blocks = 0, switches = 0;
+  std::int64_t before_last = 0;     // switches until the latest launch
   std::function<void()> meanwhile;  // what others do to memory while a kernel waits
 };
 
@@ -291,6 +292,7 @@ void launch(void (*kernel)(Parameters...), std::int64_t blocks, int threads, std
       shared > 64 * 1024)  // what the smallest architecture allows
     throw std::runtime_error("cuda_on_host: no GPU of ours could launch this");
   ++machine.launches;
+  machine.before_last = machine.switches;
   machine.blocks += blocks;
   if (blocks == 0) return;
   while (int(machine.fibres.size()) > threads) machine.fibres.pop_back();

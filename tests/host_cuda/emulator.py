@@ -72,6 +72,7 @@ class Kernels:
         self.library.last_error.restype = ctypes.c_char_p
         self.library.launches.restype = ctypes.c_int64
         self.library.switches.restype = ctypes.c_int64
+        self.library.last_switches.restype = ctypes.c_int64
 
     def schedule(self, name: str, seed: int = 0) -> None:
         self.library.set_schedule(SCHEDULES[name], ctypes.c_uint(seed))
@@ -82,6 +83,10 @@ class Kernels:
     def switches(self) -> int:
         """How often a thread has been resumed: what the work so far came to."""
         return int(self.library.switches())
+
+    def last_switches(self) -> int:
+        """The same of the latest launch alone."""
+        return int(self.library.last_switches())
 
     @contextmanager
     def segment_bytes(self, most: int) -> Iterator[None]:

@@ -36,6 +36,9 @@ void set_schedule(int schedule, unsigned seed) {
 
 std::int64_t launches() { return cuda_on_host::machine.launches; }
 std::int64_t switches() { return cuda_on_host::machine.switches; }
+std::int64_t last_switches() {
+  return cuda_on_host::machine.switches - cuda_on_host::machine.before_last;
+}
 
 void set_most_segment_bytes(std::int64_t bytes) { most_segment_bytes = bytes; }
 

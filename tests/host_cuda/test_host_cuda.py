@@ -134,6 +134,18 @@ def test_components_that_hook_in_one_long_chain(kernels: emulator.Kernels) -> No
         assert_tree(e, w, bag)
 
 
+@pytest.mark.parametrize(("metric", "most"), [("euclidean", 5), ("precomputed", 2)])
+def test_a_warp_measures_several_edges_at_once(
+    library: emulator.Kernels, metric: str, most: int
+) -> None:
+    """The last launch measures and sorts a bag's edges, in so many operations of a warp an edge."""
+    library.schedule("in_order")
+    rng = np.random.default_rng(26)
+    data = rng.random((1, 256, 256)).astype(np.float32)
+    library.trees(data, metric, plan="many_blocks")
+    assert library.last_switches() / (255 * 32) < most
+
+
 def test_a_small_bag_takes_five_launches(library: emulator.Kernels) -> None:
     """Two that prepare, a scan, all rounds, and the edges in order."""
     rng = np.random.default_rng(24)
