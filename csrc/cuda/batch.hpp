@@ -30,7 +30,7 @@ void elder_rule(const std::int64_t* edges, std::int64_t bags, std::int64_t m, st
 
 // The same of packed trees, whose edges and dying vertices go by rows of the batch, a bag apart
 // from the others; of bags of at most `elder_rule_in_shared` vertices.
-constexpr std::int64_t elder_rule_in_shared = 8192;
+constexpr std::int64_t elder_rule_in_shared = 8000;
 void elder_rule_packed(const std::int64_t* edges, const Bags& bags, std::int64_t* dying,
                        Stream stream);
 

@@ -228,6 +228,27 @@ def test_one_block_at_its_limits(device: torch.device, dtype: torch.dtype, n: in
     assert torch.equal(found.cpu(), expected)
 
 
+@pytest.mark.parametrize("n", [64, 1000, 8000, 8001])
+def test_elders_of_every_size_of_block(device: torch.device, n: int) -> None:
+    """8000 names and first edges are what shared memory holds."""
+    clouds = grid(2, n, 2, high=60)
+    found = torchtopo.vietoris_rips_generators(clouds.to(device))
+    assert torch.equal(found.cpu(), torchtopo.vietoris_rips_generators(clouds))
+
+
+def test_what_lies_in_a_workspace_does_not_matter(
+    gpu: torch.device, plan: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchtopo._operators import cuda as _cuda
+
+    clouds = [grid(3, n, d, high=9).to(gpu) for n, d in ((300, 6), (1500, 3))]
+    expected = [torchtopo.vietoris_rips_generators(cloud) for cloud in clouds]
+    empty = _cuda._workspace
+    monkeypatch.setattr(_cuda, "_workspace", lambda *size: empty(*size).fill_(0xA5))
+    for cloud, elders in zip(clouds, expected, strict=True):
+        assert torch.equal(torchtopo.vietoris_rips_generators(cloud), elders)
+
+
 @pytest.mark.parametrize("n", [300, 2100])
 def test_zero_vectors_under_cosine(device: torch.device, plan: str, n: int) -> None:
     if plan == "one_block" and n > 2048:

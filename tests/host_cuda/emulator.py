@@ -73,6 +73,7 @@ class Kernels:
         self.library.launches.restype = ctypes.c_int64
         self.library.switches.restype = ctypes.c_int64
         self.library.last_switches.restype = ctypes.c_int64
+        self.library.last_threads.restype = ctypes.c_int64
 
     def schedule(self, name: str, seed: int = 0) -> None:
         self.library.set_schedule(SCHEDULES[name], ctypes.c_uint(seed))
@@ -84,8 +85,12 @@ class Kernels:
         """How often a thread has been resumed: what the work so far came to."""
         return int(self.library.switches())
 
+    def last_threads(self) -> int:
+        """How many threads the latest launch had."""
+        return int(self.library.last_threads())
+
     def last_switches(self) -> int:
-        """The same of the latest launch alone."""
+        """Resumed threads of the latest launch alone."""
         return int(self.library.last_switches())
 
     @contextmanager

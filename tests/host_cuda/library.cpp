@@ -40,6 +40,10 @@ std::int64_t last_switches() {
   return cuda_on_host::machine.switches - cuda_on_host::machine.before_last;
 }
 
+std::int64_t last_threads() {
+  return std::int64_t(cuda_on_host::machine.grid_size.x) * cuda_on_host::machine.block_size.x;
+}
+
 void set_most_segment_bytes(std::int64_t bytes) { most_segment_bytes = bytes; }
 
 // From now on `count` floats at `data` change whenever a block waits; null: no longer.

@@ -149,7 +149,7 @@ def test_packed_bags_whose_longest_is_named(
 
 @pytest.mark.parametrize("most", [None, 9000])
 def test_elders_of_packed_bags(cuda: Any, module: ModuleType, most: int | None) -> None:
-    """A warp a bag where bags are small; else all are one forest."""
+    """A block a bag where bags are small; else all are one forest."""
     bags = [torch.randint(0, 4, (n, 2)).float() for n in (40, 1, 64, 7, 2)]
     if most is not None:
         bags.append(torch.zeros(8999, 2))
