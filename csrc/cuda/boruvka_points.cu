@@ -7,11 +7,11 @@ namespace torchtopo::cuda {
 namespace {
 
 template <class Real, class Rule>
-__global__ void __launch_bounds__(tile_threads)
+__global__ void __launch_bounds__(tile_threads, sizeof(Real) == 4 ? 3 : 0)
     nearest_among_points(Forest<Real> forest, Points<Real, Rule> points) {
   using Chosen = Choice<Key<Real>, int>;
   int* range = reinterpret_cast<int*>(shared_memory() + points.shared_bytes);  // of the bags here
-  const std::int64_t top = std::int64_t(blockIdx.x / forest.splits) * side;
+  const int top = int(blockIdx.x / forest.splits) * side;
   const int split = blockIdx.x % forest.splits;
 
   if (threadIdx.x < 2) range[threadIdx.x] = threadIdx.x == 0 ? forest.rows : 0;
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(tile_threads)
   int owner[micro], component[micro];
   Chosen best[micro];
   for (int i = 0; i < micro; ++i) {
-    const std::int64_t row = top + down * micro + i;
+    const int row = top + down * micro + i;
     const bool real = row < forest.rows;
     owner[i] = real ? forest.owner[row] : nobody;
     component[i] = real ? forest.component[row] : nobody;
@@ -41,19 +41,19 @@ __global__ void __launch_bounds__(tile_threads)
   const int from = int(std::int64_t(tiles) * split / forest.splits);
   const int to = int(std::int64_t(tiles) * (split + 1) / forest.splits);
   for (int t = from; t < to; ++t) {
-    const std::int64_t left = range[0] + std::int64_t(t) * side;
+    const int left = range[0] + t * side;
     Key<Real> key[micro][micro];
     points.keys(top, left, key);
 #pragma unroll
     for (int j = 0; j < micro; ++j) {
-      const std::int64_t column = left + points.column(across, j);
+      const int column = left + points.column(across, j);
       if (column >= range[1]) continue;
       const int bag = forest.owner[column], other = forest.component[column];
 #pragma unroll
       for (int i = 0; i < micro; ++i) {
         const bool better = (bag == owner[i]) & (other != component[i]) & (key[i][j] < best[i].key);
         best[i].key = better ? key[i][j] : best[i].key;
-        best[i].code = better ? int(column) : best[i].code;
+        best[i].code = better ? column : best[i].code;
       }
     }
   }
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(tile_threads)
   for (int i = 0; i < micro; ++i) {
     for (int step = 8; step > 0; step /= 2)  // among the 16 threads that share the row
       best[i] = least(best[i], across_warp(best[i], step));
-    const std::int64_t row = top + down * micro + i;
+    const int row = top + down * micro + i;
     if (across != 0 || row >= forest.rows) continue;
     const std::int64_t at = std::int64_t(split) * forest.rows + row;
     forest.nearest_key[at] = best[i].key;

@@ -62,10 +62,12 @@ __host__ __device__ constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t
   return (a + b - 1) / b;
 }
 
-// Rows are counted in 32 bits.
+// Rows are counted in 32 bits, as is where a tile of them ends.
+constexpr std::int64_t most_rows = (std::int64_t(1) << 31) - 4096;
+
 inline void check_rows(const Bags& bags) {
-  if (bags.rows >= (std::int64_t(1) << 31))
-    throw std::invalid_argument("a batch on CUDA has fewer than 2**31 rows, not " +
+  if (bags.rows > most_rows)
+    throw std::invalid_argument("a batch on CUDA has at most 2**31 - 4096 rows, not " +
                                 std::to_string(bags.rows) + "; split it");
 }
 

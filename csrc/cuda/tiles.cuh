@@ -37,7 +37,7 @@ struct Points {
   __device__ static int column(int across, int j) { return across * micro + j; }
 
   // Direct differences, 32 coordinates of both sides staged in shared memory at a time.
-  __device__ void keys(std::int64_t top, std::int64_t left, Key<Real> (&key)[micro][micro]) const {
+  __device__ void keys(int top, int left, Key<Real> (&key)[micro][micro]) const {
     Real(*down)[pitch] = reinterpret_cast<Real(*)[pitch]>(shared_memory());
     Real(*across)[pitch] = down + chunk;
     const int row = threadIdx.x / 16 * micro, column = threadIdx.x % 16 * micro;
@@ -91,12 +91,12 @@ struct Points {
 
  private:
   // Coordinates of 64 rows, transposed: 8 lanes read neighbouring coordinates, 4 neighbouring rows.
-  __device__ void stage(std::int64_t first, std::int64_t begin, Real (*tile)[pitch]) const {
+  __device__ void stage(int first, std::int64_t begin, Real (*tile)[pitch]) const {
     const unsigned t = threadIdx.x;
     const int k = t % 8 + (t / 32 % 4) * 8, row0 = t / 8 % 4 + t / 128 * 4;
     constexpr int steps = side * chunk / tile_threads, stride = tile_threads / 128 * 4;
     const bool inside = begin + k < d;
-    const Real* from = values + (first + row0) * d + begin + k;
+    const Real* from = values + std::int64_t(first + row0) * d + begin + k;
     Real value[steps];
 #pragma unroll
     for (int i = 0; i < steps; ++i)

@@ -3,10 +3,12 @@
     python -m tests.host_cuda.counts            # the table of this machine's nvcc
     python -m tests.host_cuda.counts --write    # keep it: tests/host_cuda/counts.json
 
-Registers and spills are ptxas's own words. Loads under way are counted in the machine code: of each
-innermost loop with loads from global memory, the most that are issued before one of their results
-is waited for. More of them hide more of the memory's latency; that number, not the instructions, is
-what a branch in the wrong place costs.
+Registers and spills are ptxas's own words, spills of the functions that a kernel calls among them.
+Loads under way are counted in the machine code: of each innermost loop of the kernel itself with
+loads from global memory, the most that are issued before one of their results is waited for. More
+of them hide more of the memory's latency; that number, not the instructions, is what a branch in
+the wrong place costs. So are loads and stores of local memory within loops: what is spilled outside
+of them costs nothing.
 """
 
 from __future__ import annotations
@@ -69,16 +71,17 @@ def count() -> dict[str, Counts]:
         for name, body in _functions(code):
             if name in table:
                 table[name]["loads_under_way"] = loads_under_way(body)
+                table[name]["local_in_loops"] = local_in_loops(body)
     return dict(sorted((_readable(name), counts) for name, counts in table.items()))
 
 
 def _of_ptxas(said: str) -> Iterator[tuple[str, Counts]]:
     for part in said.split("Compiling entry function '")[1:]:
-        spills = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part)
+        spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part)
         registers = re.search(r"Used (\d+) registers", part)
-        assert spills is not None
+        assert spills
         assert registers is not None
-        spilled = int(spills[1]) + int(spills[2])
+        spilled = sum(int(stores) + int(loads) for stores, loads in spills)
         yield part.partition("'")[0], {"registers": int(registers[1]), "spilled": spilled}
 
 
@@ -91,13 +94,7 @@ def _functions(code: str) -> Iterator[tuple[str, list[str]]]:
 
 def loads_under_way(body: list[str]) -> int:
     """The most loads in flight in any innermost loop that loads from global memory; 0 if none."""
-    places = {int(line.split(" ", 1)[0], 16): k for k, line in enumerate(body)}
-    loops = []
-    for k, line in enumerate(body):
-        target = re.search(r"\bBRA(?:\.\w+)* (?:\w+, )?`?\(?\.?(?:L_x_\d+)?\)?(0x[0-9a-f]+)", line)
-        if target and int(target[1], 16) in places and places[int(target[1], 16)] <= k:
-            loops.append((places[int(target[1], 16)], k))
-    most = 0
+    loops, most = _loops(body), 0
     for begin, end in loops:
         if any(begin <= b and e <= end and (b, e) != (begin, end) for b, e in loops):
             continue
@@ -112,6 +109,23 @@ def loads_under_way(body: list[str]) -> int:
             elif waiting & set(registers[0 if " ST" in line else 1 :]):
                 waiting = set()
     return most
+
+
+def local_in_loops(body: list[str]) -> int:
+    """How many loads and stores of a thread's local memory, spills above all, lie within a loop."""
+    inside = {k for begin, end in _loops(body) for k in range(begin, end + 1)}
+    return sum(bool(re.search(r"\b(LDL|STL)\b", body[k])) for k in inside)
+
+
+def _loops(body: list[str]) -> list[tuple[int, int]]:
+    """The lines from which and to which a branch leads back."""
+    places = {int(line.split(" ", 1)[0], 16): k for k, line in enumerate(body)}
+    loops = []
+    for k, line in enumerate(body):
+        target = re.search(r"\bBRA(?:\.\w+)* (?:\w+, )?`?\(?\.?(?:L_x_\d+)?\)?(0x[0-9a-f]+)", line)
+        if target and int(target[1], 16) in places and places[int(target[1], 16)] <= k:
+            loops.append((places[int(target[1], 16)], k))
+    return loops
 
 
 def _readable(name: str) -> str:

@@ -8,9 +8,8 @@ import pytest
 
 from . import counts
 
-pytestmark = pytest.mark.install  # a minute of nvcc
 
-
+@pytest.mark.install  # minutes of nvcc
 def test_registers_spills_and_loads_under_way() -> None:
     if counts.tool("nvcc") is None or counts.tool("cuobjdump") is None:
         pytest.skip("needs nvcc and cuobjdump")
@@ -21,6 +20,7 @@ def test_registers_spills_and_loads_under_way() -> None:
         assert now["registers"] <= kept["registers"], name
         assert now["spilled"] <= kept["spilled"], name
         assert now["loads_under_way"] >= kept["loads_under_way"], name
+        assert now["local_in_loops"] <= kept["local_in_loops"], name
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,15 @@ def test_registers_spills_and_loads_under_way() -> None:
 )  # fmt: skip
 def test_how_loads_are_counted(body: list[str], expected: int) -> None:
     assert counts.loads_under_way(body) == expected
+
+
+def test_spills_of_called_functions_and_within_loops_are_counted() -> None:
+    said = """Compiling entry function 'kernel' for 'sm_90'
+    8 bytes stack frame, 4 bytes spill stores, 8 bytes spill loads
+    Used 80 registers, used 1 barriers
+    Function properties for what_it_calls
+    0 bytes stack frame, 100 bytes spill stores, 200 bytes spill loads
+    """
+    assert dict(counts._of_ptxas(said)) == {"kernel": {"registers": 80, "spilled": 312}}
+    body = ["0000 STL [R1], R8", "0010 LDL R2, [R1]", "0020 BRA 0x0010", "0030 LDL.LU R3, [R1]"]
+    assert counts.local_in_loops(body) == 1
