@@ -36,6 +36,18 @@ def library(library_file: Path) -> emulator.Kernels:
     return emulator.Kernels(library_file)
 
 
+@pytest.fixture(params=["in_order", "reversed", "random"])
+def kernels(library: emulator.Kernels, request: pytest.FixtureRequest) -> emulator.Kernels:
+    library.schedule(request.param, seed=1)
+    return library
+
+
+@pytest.fixture
+def shuffled(library: emulator.Kernels) -> emulator.Kernels:
+    library.schedule("random", seed=2)
+    return library
+
+
 @pytest.fixture(scope="session")
 def module(library_file: Path, compiler: str, once: Build) -> ModuleType:
     pytest.importorskip("pybind11")
