@@ -58,18 +58,10 @@ def _float64(batch: Tensor) -> list[NDArray[Any]]:
 # ---------------------------------------------------------------- from distance matrices (B, N, N)
 
 
-def ours_matrix(batch: Tensor) -> Job:
+def ours_matrix(batch: Tensor, symmetric: bool = False) -> Job:
     """torchtopo: pairs and deaths of the whole batch in one call."""
     return Job(
-        lambda: torchtopo.minimum_spanning_tree(batch),
-        lambda mst: list(mst.weights.double().numpy()),
-    )
-
-
-def ours_symmetric(batch: Tensor) -> Job:
-    """torchtopo, promised that the matrices are symmetric."""
-    return Job(
-        lambda: torchtopo.minimum_spanning_tree(batch, symmetric=True),
+        lambda: torchtopo.minimum_spanning_tree(batch, symmetric=symmetric),
         lambda mst: list(mst.weights.double().numpy()),
     )
 

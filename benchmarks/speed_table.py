@@ -70,7 +70,7 @@ def matrices(quick: bool, skipped: list[str]) -> Iterator[Row]:
         case = f"matrices {bags}×{n}"
         yield from _peer_rows(case, peers.MATRIX, batch, against, skipped, "matrix")
     if not quick:
-        promised = peers.MATRIX | {"torchtopo": peers.ours_symmetric}
+        promised = peers.MATRIX | {"torchtopo": partial(peers.ours_matrix, symmetric=True)}
         against = {"ripser.py": (650, 800), "hdbscan core": (4, 5)}
         case += ", symmetric=True"
         yield from _peer_rows(case, promised, batch, against, skipped, "matrix")

@@ -62,6 +62,7 @@ PLAN = Plan(
 )  # fmt: skip
 
 
+@functools.lru_cache(2)
 def labelled(count: int, seed: int, part: Part) -> tuple[Tensor, Tensor]:
     """The images of a seed, ``count`` / 10 of each digit, those of a smaller count among them."""
     x, y = images("pool")
