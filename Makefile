@@ -41,7 +41,7 @@ arm:
 install-test: $(VENV)/test-installed
 	$(PYTEST) -m "install and not readme"
 
-# The README's commands as they stand there, each block in an environment of its own; a quarter hour.
+# The README's commands as they stand there, each block in an environment of its own.
 readme-test: $(VENV)/test-installed
 	$(BIN)/python -m pytest -m readme
 
