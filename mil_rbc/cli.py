@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -49,12 +50,13 @@ def command(main: Callable[[list[str]], None], argv: list[str] | None = None) ->
     return 0
 
 
-def parse_arguments(parser: ArgumentParser, argv: list[str]) -> Namespace:
+def parse_arguments(parser: ArgumentParser, argv: list[str], defaults: bool = True) -> Namespace:
     """Parse arguments; a fault is one sentence, without the list of all options before it.
 
     Args:
         parser: made with `exit_on_error=False`.
         argv: the arguments.
+        defaults: whether options that were not given are there too.
 
     Raises:
         RunError: for an option that is unknown (the nearest one is named) or a value that it cannot
@@ -62,7 +64,7 @@ def parse_arguments(parser: ArgumentParser, argv: list[str]) -> Namespace:
     """
     argv = [_underscored(argument) for argument in argv]
     try:
-        return parser.parse_args(argv)
+        return parser.parse_args(argv, defaults=defaults)
     except ArgumentError as error:
         said = " ".join(str(error).split())
         known = [name for action in parser._actions for name in action.option_strings]
@@ -77,6 +79,35 @@ def parse_arguments(parser: ArgumentParser, argv: list[str]) -> Namespace:
         near = difflib.get_close_matches(unknown[0], known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise RunError(f"there is no option {unknown[0]}{hint} (--help lists them)") from error
+
+
+def call(
+    program: str,
+    function: Callable[..., object],
+    argv: list[str],
+    positional: tuple[tuple[str, dict[str, Any]], ...] = (),
+    epilog: str = "",
+) -> None:
+    """Call a function with the arguments that a command line made of its signature reads.
+
+    Args:
+        program: what the help calls the command.
+        function: its docstring's first line describes the command, its `Args` the options.
+        argv: the arguments.
+        positional: parameters that are given without a flag, each with what `add_argument` takes.
+        epilog: of the help.
+
+    Raises:
+        RunError: as `parse_arguments`.
+    """
+    says = (function.__doc__ or "").partition("\n")[0]
+    parser = ArgumentParser(prog=program, description=says, epilog=epilog, exit_on_error=False)
+    for name, keywords in positional:
+        parser.add_argument(name, **keywords)
+    parser.add_function_arguments(
+        function, as_positional=False, skip={name for name, _ in positional}
+    )
+    function(**parser.instantiate(parse_arguments(parser, argv)).as_dict())
 
 
 def _underscored(argument: str) -> str:

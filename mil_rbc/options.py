@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import docstring_parser
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -20,6 +22,7 @@ from mil_rbc.model.variants import ALIASES, ARMS, OFF, POOLINGS
 from mil_rbc.run_folder import RunFolder
 
 PRESETS = Path(__file__).parent / "presets"
+Further = Sequence[tuple[str, dict[str, Any]]]
 
 
 @dataclass
@@ -217,7 +220,8 @@ def plain(options: Options) -> dict[str, Any]:
 def make_parser(program: str, description: str, exit_on_error: bool = True) -> ArgumentParser:
     """Build a command line with one flag for each field of `Options`."""
     parser = ArgumentParser(prog=program, description=description, exit_on_error=exit_on_error)
-    helps = _attribute_help()
+    helps = {p.arg_name: " ".join((p.description or "").split())
+             for p in docstring_parser.parse(Options.__doc__ or "").params}  # fmt: skip
     arms = "; ".join(f"{name} ({arm.words})" for name, arm in ARMS.items())
     cohorts = ", ".join(k + (f" ({c.help})" if c.help else "") for k, c in COHORTS.items())
     for name, kind in get_type_hints(Options).items():
@@ -249,32 +253,38 @@ def make_parser(program: str, description: str, exit_on_error: bool = True) -> A
     return parser
 
 
-def parse(program: str, description: str, argv: list[str]) -> tuple[Options, dict[str, Any]]:
+def parse(
+    program: str, description: str, argv: list[str], further: Further = ()
+) -> tuple[Options, dict[str, Any]]:
     """Read options: command line before `--config` before `--preset` before the defaults.
 
+    Args:
+        program, description: of the help.
+        argv: the command line.
+        further: options of this command alone, each a flag and what `add_argument` takes.
+
     Returns:
-        The options, and the namespace's further values (preset, config).
+        The options, and the further values (preset, config, those of `further`).
     """
     parser = make_parser(program, description, exit_on_error=False)
-    preset, config = _early(argv)
-    layers = [(f"preset {preset!r}", _preset(preset or "default"))]
-    if config:
-        stored = _read_yaml(Path(config))
-        if not preset and "preset" in stored:
-            layers = [(f"preset {stored['preset']!r}", _preset(str(stored["preset"])))]
-        layers.append((config, stored))
+    for flag, keywords in further:
+        parser.add_argument(flag, **keywords)
+    values = parser.get_defaults().as_dict()
+    parser.set_defaults(_checked("preset 'default'", _preset("default")))  # for --help
+    given = parse_arguments(parser, argv, defaults=False).as_dict()
+    config = str(given.get("config", ""))
+    stored = _read_yaml(Path(config)) if config else {}
+    preset = str(given.get("preset") or stored.get("preset") or values["preset"])
     known = {f.name for f in dataclasses.fields(Options)}
-    for where, values in layers:
-        unknown = sorted(set(values) - known - {"preset", "record"})
+    for where, layer in ((f"preset {preset!r}", _preset(preset)), (config, stored)):
+        unknown = sorted(set(layer) - known - {"preset", "record"})
         if unknown:
             raise RunError(f"{where} has an unknown option {unknown[0]!r}: remove it")
-        parser.set_defaults(_checked(where, values))
-    namespace = parse_arguments(parser, argv).as_dict()
-    options = Options(**{k: v for k, v in namespace.items() if k in known})
-    options.data = Path(options.data) if options.data else None
-    options.out = Path(options.out)
+        values |= _checked(where, layer)
+    values |= {**given, "preset": preset}
+    options = Options(**{k: v for k, v in values.items() if k in known})
     options.check()
-    return options, {k: v for k, v in namespace.items() if k not in known}
+    return options, {k: v for k, v in values.items() if k not in known}
 
 
 def value_of(name: str, text: str) -> Any:
@@ -307,15 +317,6 @@ def _checked(where: str, values: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _early(argv: list[str]) -> tuple[str, str]:
-    found = {"--preset": "", "--config": ""}
-    for i, argument in enumerate(argv):
-        name, equals, value = argument.partition("=")
-        if name in found:
-            found[name] = value if equals else (argv[i + 1] if i + 1 < len(argv) else "")
-    return found["--preset"], found["--config"]
-
-
 def _preset(name: str) -> dict[str, Any]:
     path = PRESETS / f"{name}.yaml"
     if not path.is_file():
@@ -338,16 +339,3 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values["topology"] = [{True: "on", False: "off"}[v] if isinstance(v, bool) else v
                               for v in (arms if isinstance(arms, list) else [arms])]  # fmt: skip
     return values
-
-
-def _attribute_help() -> dict[str, str]:
-    """Help of each option, from the docstring of `Options`."""
-    helps: dict[str, str] = {}
-    name = ""
-    for line in (Options.__doc__ or "").split("Attributes:")[1].splitlines():
-        head, colon, rest = line.strip().partition(": ")
-        if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon:
-            name, helps[head] = head, rest
-        elif name and line.strip():
-            helps[name] += " " + line.strip()
-    return helps

@@ -7,7 +7,7 @@ import itertools
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import yaml
@@ -16,29 +16,29 @@ from mil_rbc.cli import command
 from mil_rbc.errors import RunError
 from mil_rbc.experiment import run
 from mil_rbc.files import write_whole
-from mil_rbc.options import Options, parse, value_of
+from mil_rbc.options import Further, Options, parse, value_of
 from mil_rbc.report import figures
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.run_folder import RunFolder
 
-DESCRIPTION = (
-    "Run the experiment for every combination of some options' values. All options of "
-    "mil_rbc.run, and: --vary NAME=VALUE,VALUE... (repeatable; a cohort's own option as "
-    "cohort_options.NAME) and --report validation|test."
-)
+DESCRIPTION = "Run the experiment for every combination of some options' values."
+OWN: Further = [
+    ("--vary", {"action": "append", "type": str, "default": [],
+                "help": "NAME=VALUE,VALUE,...: values of an option, or of a cohort's own as "
+                        "cohort_options.NAME; may be given again for another"}),
+    ("--report", {"type": Literal["validation", "test"], "default": "validation",
+                  "help": "which folds the table is read from"}),
+]  # fmt: skip
 VALIDATED = {"L_MIL_validation": "L_MIL_validation", "accuracy_validation": "accuracy_validation"}
 
 
 def main(argv: list[str]) -> None:
     """Run the command line."""
-    own, rest = _own(argv)
-    options, further = parse("python -m mil_rbc.sweep", DESCRIPTION, rest)
-    measure = own["report"][-1] if own["report"] else "validation"
-    if measure not in ("validation", "test"):
-        raise RunError(f"--report is validation or test, not {measure!r}")
-    if not own["vary"]:
+    options, further = parse("python -m mil_rbc.sweep", DESCRIPTION, argv, OWN)
+    if not further["vary"]:
         raise RunError("nothing to vary: give --vary NAME=VALUE,VALUE, such as --vary lam=0.05,5")
-    sweep(options, [_axis(text) for text in own["vary"]], measure, str(further["preset"]))
+    axes = [_axis(text) for text in further["vary"]]
+    sweep(options, axes, further["report"], str(further["preset"]))
 
 
 def sweep(
@@ -89,27 +89,6 @@ def sweep(
 def _provenance(folder: RunFolder) -> str:
     found = folder.read_config()
     return found[1].provenance if found else ""
-
-
-def _own(argv: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    own: dict[str, list[str]] = {"vary": [], "report": []}
-    rest: list[str] = []
-    waiting = ""
-    for argument in argv:
-        name, equals, value = argument.removeprefix("--").partition("=")
-        if waiting:
-            own[waiting].append(argument)
-            waiting = ""
-        elif argument.startswith("--") and name in own:
-            if equals:
-                own[name].append(value)
-            else:
-                waiting = name
-        else:
-            rest.append(argument)
-    if waiting:
-        raise RunError(f"--{waiting} needs a value")
-    return own, rest
 
 
 def _axis(text: str) -> tuple[str, list[Any]]:

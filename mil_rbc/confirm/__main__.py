@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jsonargparse import ArgumentParser
 
-from mil_rbc.cli import command, parse_arguments
+from mil_rbc.cli import call, command, parse_arguments
 from mil_rbc.confirm.effects import Effect, detectable, effect, pool
 from mil_rbc.confirm.plan import Plan
 from mil_rbc.errors import RunError
@@ -175,11 +175,7 @@ def main(argv: list[str]) -> None:
         raise RunError(
             f"{program} takes a command first, {' or '.join(COMMANDS)}, each with --help"
         )
-    of = COMMANDS[name]
-    parser = ArgumentParser(prog=f"{program} {name}", exit_on_error=False,
-                            description=(of.__doc__ or "").split("\n")[0])  # fmt: skip
-    parser.add_function_arguments(of, as_positional=False)
-    of(**parser.instantiate(parse_arguments(parser, argv[1:])).as_dict())
+    call(f"{program} {name}", COMMANDS[name], argv[1:])
 
 
 if __name__ == "__main__":

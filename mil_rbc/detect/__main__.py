@@ -12,10 +12,9 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 
-from mil_rbc.cli import command, parse_arguments
+from mil_rbc.cli import call, command
 from mil_rbc.detect import Name, make
 from mil_rbc.detect.bag_folder import write_bag
 from mil_rbc.detect.census import Census
@@ -204,22 +203,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 def main(argv: list[str]) -> None:
     """Run one of the commands; without a command's name it is `find`."""
-    name = argv[0] if argv and argv[0] in COMMANDS else ""
-    run = COMMANDS.get(name, find)
-    parser = ArgumentParser(
-        prog=f"python -m mil_rbc.detect {name}".rstrip(),
-        description=(run.__doc__ or "").split("\n")[0],
-        exit_on_error=False,
-        epilog=""
-        if name
-        else "Further commands: 'train', 'evaluate' and 'fields', each with --help.",
-    )
-    if not name:
-        parser.add_argument("images", type=Path, help="folder of images, with a patients.csv "
-                            "(image, sample, patient, label) or a subfolder a sample")  # fmt: skip
-    parser.add_function_arguments(run, as_positional=False, skip={"images"} if not name else set())
-    values = parse_arguments(parser, argv[1:] if name else argv)
-    run(**parser.instantiate(values).as_dict())
+    program = "python -m mil_rbc.detect"
+    if argv and argv[0] in COMMANDS:
+        call(f"{program} {argv[0]}", COMMANDS[argv[0]], argv[1:])
+        return
+    images = {"type": Path, "help": "folder of images, with a patients.csv "
+              "(image, sample, patient, label) or a subfolder a sample"}  # fmt: skip
+    further = "Further commands: 'train', 'evaluate' and 'fields', each with --help."
+    call(program, find, argv, positional=(("images", images),), epilog=further)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from mil_rbc.cli import command
 from mil_rbc.errors import RunError
-from mil_rbc.options import Options, parse
+from mil_rbc.options import Options, make_parser, parse
 from mil_rbc.run import main
 
 
@@ -97,6 +97,10 @@ def test_presets() -> None:
 
 
 def test_every_option_has_help() -> None:
-    from mil_rbc.options import _attribute_help
+    helps = {action.dest: action.help for action in make_parser("x", "")._actions}
+    assert not [name for name in Options.__dataclass_fields__ if len(helps[name] or "") < 10]
 
-    assert set(_attribute_help()) == set(Options.__dataclass_fields__)
+
+def test_a_value_is_not_taken_for_an_option() -> None:
+    options, further = parse("x", "", ["--scheduler=--preset=nonsense", "--preset=smoke"])
+    assert (options.scheduler, further["preset"]) == ("--preset=nonsense", "smoke")

@@ -80,6 +80,18 @@ def test_values_are_of_their_options_type() -> None:
     assert _axis("cohort_options.train=20,50") == ("cohort_options.train", [20, 50])
 
 
-def test_nothing_to_vary_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(main, []) == 2
-    assert "nothing to vary" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "nothing to vary"),
+        (["--vary"], "--vary: expected one argument"),
+        (["--vary", "lam=1", "--report", "train"], "--report cannot be train: give one of 'valid"),
+    ],
+)
+def test_wrong_options_of_a_sweep_are_one_sentence(
+    given: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(main, given) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
