@@ -17,16 +17,19 @@ from mil_rbc.data.bags import Cohort
 from mil_rbc.errors import DataError
 from mil_rbc.files import load_checkpoint, read_json
 from mil_rbc.instances import efficientnet
+from mil_rbc.model.variants import POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import main
 from mil_rbc.run_folder import Record, RunFolder
 from tests.mil.commands import arguments, bags_folder
 
+VARIANTS = len(POOLINGS) * 2  # without and with topology
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A finished run of all eight variants."""
+    """A finished run of all variants."""
     folder = tmp_path_factory.mktemp("run") / "out"
     assert command(main, arguments(data, folder)) == 0
     return folder
@@ -44,7 +47,7 @@ def test_everything_is_written(out: Path) -> None:
         "learning_curves", *(["dead_units"] if some_died else []),
     }  # fmt: skip
     trials = sorted(p.name for p in (out / "trials").iterdir())
-    assert len(trials) == 24
+    assert len(trials) == 3 * VARIANTS
     assert "attention-signature-fold2-run0" in trials
     for trial in trials:
         files = {p.name for p in (out / "trials" / trial).iterdir()}
@@ -59,15 +62,15 @@ def test_columns(out: Path, vectors: Cohort) -> None:
         "run", "fold", "pooling", "topology", "patient", "bag", "label", "prediction",
         "p_control", "p_ill",
     ]  # fmt: skip
-    assert len(predictions) == 8 * len(vectors.bags)  # every bag is tested once by each variant
+    assert len(predictions) == VARIANTS * len(vectors.bags)  # each tests every bag once
     assert np.allclose(predictions[["p_control", "p_ill"]].sum(axis=1), 1)
     results = pd.read_csv(out / "results.csv")
     assert list(results)[:9] == ["run", "fold", "pooling", "topology", "accuracy", "f1_weighted",
                                  "auroc", "f1_macro", "balanced_accuracy"]  # fmt: skip
-    assert len(results) == 24
+    assert len(results) == 3 * VARIANTS
     instances = pd.read_csv(out / "instances.csv")
     assert {"attention", "anomaly_score", "cell_label"} <= set(instances)
-    assert len(instances) == 8 * sum(map(len, vectors.bags))
+    assert len(instances) == VARIANTS * sum(map(len, vectors.bags))
     scored = instances[instances["pooling"] == "anomaly"]
     assert scored["anomaly_score"].notna().all()
     assert instances[instances["pooling"] == "max"]["attention"].isna().all()
