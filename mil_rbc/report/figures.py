@@ -27,7 +27,6 @@ PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#9A7D00", "#56B4E9", "#5
 BRIGHT = ("#FF9147", "#56B4E9", "#3DD6A5", "#E79BC4", "#E8CF4A", "#9DB8FF", "#BBBBBB",
           "#C9A0FF")  # fmt: skip
 MARKERS = "osD^vP*Xh"
-DPI = 130
 Colours = dict[str, str]
 
 
@@ -77,7 +76,7 @@ def draw(
         kind, colon, _ = provenance.partition(":")
         if colon:
             _write_below(made, f"{kind} (mil_rbc)")
-        made.savefig(buffer, format="png", dpi=DPI)
+        made.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,6 @@ def make_vectors(patients: int = 12, cells: int = 6, width: int = 5, seed: int =
         cell_classes=("normal", "odd"), anomalous=(False, True),
         provenance="Synthetic: normal vectors.", standardize=True,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="session", autouse=True)
-def small_pictures() -> Iterator[None]:
-    """All figures are drawn, but of few pixels: half of what a short run costs were pixels."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mil_rbc.report.figures.DPI", 30)
-        yield
 
 
 @pytest.fixture(scope="session")
