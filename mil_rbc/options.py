@@ -245,7 +245,8 @@ def make_parser(program: str, description: str, exit_on_error: bool = True) -> A
             parser.add_argument(f"--{name}", type=kind, **keywords)
     parser.add_argument("--preset", type=str, default="default",
                         help="smoke (every variant, tiny), default, paper (for a GPU), or any "
-                             "other file of mil_rbc/presets")  # fmt: skip
+                             "other file of mil_rbc/presets; the defaults shown here are those of "
+                             "default")  # fmt: skip
     parser.add_argument("--config", type=str, default="",
                         help="YAML file of options, such as the config.yaml of an earlier run; "
                              "the command line goes before it, it before the preset")  # fmt: skip
