@@ -49,6 +49,14 @@ def test_kernels_for_many_points_break_ties_as_the_dense_one(dtype, metric, d, v
     assert torch.equal(torchtopo.vietoris_rips_pairs(points, metric=metric), expected)
 
 
+@pytest.mark.parametrize("d", [2, 5])
+@pytest.mark.parametrize("n", [8192, 20_000])
+def test_many_equal_points_give_the_star_of_the_first(n, d):
+    vertices = torch.arange(1, n)
+    star = torch.stack((torch.zeros_like(vertices), vertices), -1)
+    assert torch.equal(torchtopo.vietoris_rips_pairs(torch.ones(n, d)), star)
+
+
 @pytest.mark.parametrize("d", [2, 20])
 def test_many_points_out_of_the_range_of_squares(d):
     points = torch.randn(4100, d)

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <mutex>
+#include <numeric>
 #include <vector>
 
 #include "../order.hpp"
@@ -37,6 +38,8 @@ class BestEdges {
       : n_(n),
         team_(team),
         best_(scratch.take<Leaving<Real>>(std::size_t(n))),
+        living_(scratch.take<int>(std::size_t(n))),
+        name_(scratch.take<int>(std::size_t(n))),
         locks_(team.alone() ? 0 : number_of_locks) {}
 
   Leaving<Real> of(int component) const {
@@ -56,15 +59,21 @@ class BestEdges {
   void join_all(int* component, Edge<Real>* edges, FindBest find_best) {
     UnionFind merged;
     merged.reset(n_);
-    for (int found = 0; found < n_ - 1;) {
-      for (int s = 0; s < n_; ++s) component[s] = int(merged.find(s));
-      team_.in_parts(n_, 4096, [&](std::int64_t begin, std::int64_t end) {
-        std::fill(best_ + begin, best_ + end, Leaving<Real>());
-      });
+    std::iota(component, component + n_, 0);
+    std::iota(living_, living_ + n_, 0);
+    for (int living = n_; living > 1;) {
+      each(living, [&](int c) { best_[c] = Leaving<Real>(); });
       find_best();
-      for (int c = 0; c < n_; ++c)
-        if (component[c] == c && merged.merge(best_[c].from, best_[c].to) >= 0)
-          edges[found++] = best_[c].edge;
+      for (int k = 0; k < living; ++k) {
+        const Leaving<Real>& best = best_[living_[k]];
+        if (merged.merge(best.from, best.to) >= 0) *edges++ = best.edge;
+      }
+      for (int k = 0; k < living; ++k) name_[living_[k]] = int(merged.find(living_[k]));
+      living = int(std::remove_if(living_, living_ + living, [&](int c) { return name_[c] != c; }) -
+                   living_);
+      team_.in_parts(n_, 4096, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t s = begin; s < end; ++s) component[s] = name_[component[s]];
+      });
     }
   }
 
@@ -76,9 +85,18 @@ class BestEdges {
     return std::unique_lock<SpinLock>(locks_[std::size_t(component) % number_of_locks]);
   }
 
+  template <class Call>
+  void each(int living, const Call& call) const {
+    team_.in_parts(living, 4096, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t k = begin; k < end; ++k) call(living_[k]);
+    });
+  }
+
   int n_;
   Team team_;
   Leaving<Real>* best_;  // [component]
+  int* living_;          // the components that are left
+  int* name_;            // [component], that which it has become part of
   mutable std::vector<SpinLock> locks_;
 };
 

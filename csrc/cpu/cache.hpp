@@ -8,10 +8,12 @@ namespace torchtopo {
 // What a core's own cache may be expected to hold; a larger matrix is worth fetching ahead.
 constexpr std::size_t fast_cache = std::size_t(1) << 20;
 
-// About a page ahead: Prim jumps from row to row, and the hardware needs a while to see a stream.
+// Jumping from row to row needs fetching so far ahead: the hardware needs a while to see a stream.
+constexpr std::size_t page = 4096;
+
 inline void prefetch(const void* address) {
 #if defined(__GNUC__)
-  __builtin_prefetch(static_cast<const char*>(address) + 4096);
+  __builtin_prefetch(address);
 #else
   (void)address;
 #endif

@@ -12,6 +12,7 @@
 
 #include "../metric.hpp"
 #include "../order.hpp"
+#include "cache.hpp"
 #include "isa.hpp"
 #include "scratch.hpp"
 #include "team.hpp"
@@ -59,12 +60,16 @@ bool may_overflow(const Real* points, int n, int d, Metric metric) {
 template <class Real, class Kernel>
 bool measure(const Real* points, int n, int d, Metric metric, Team team, const Edge<Kernel>* found,
              Edge<Real>* tree) {
+  constexpr std::int64_t ahead = 16;  // of the ends of an edge, where points do not fit a cache
+  const std::size_t depth = std::size_t(d);
   const bool squared = squares(metric);
   std::atomic<bool> any_infinite{false}, any_lost_digits{false};
   team.in_parts(n - 1, 512, [&](std::int64_t begin, std::int64_t end) {
     bool infinite = false, lost_digits = false;
     for (std::int64_t k = begin; k < end; ++k) {
-      const Endpoints ends = found[k].ends;
+      const Endpoints ends = found[k].ends, soon = found[std::min(k + ahead, end - 1)].ends;
+      prefetch(points + smaller(soon) * depth);
+      prefetch(points + larger(soon) * depth);
       const double exact = length(points, d, ends, metric);
       infinite |= found[k].weight == Order<Kernel>::infinity;
       lost_digits |= squared && exact > 0 && exact < least_length<Kernel>();

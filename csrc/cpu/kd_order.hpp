@@ -61,27 +61,35 @@ class KdOrder {
     if (leaves <= 1) return end;
     std::size_t left = 1;
     while (2 * left < leaves) left *= 2;
-    std::size_t widest = 0;
-    Real spread = -1;
-    for (std::size_t k = 0; k < d_; ++k) {
-      Real low = coordinate(*begin, k), high = low;
-      for (const Place* p = begin; p < end; ++p) {
-        const Real x = coordinate(*p, k);
-        low = x < low ? x : low;
-        high = high < x ? x : high;
-      }
-      if (high - low > spread) spread = high - low, widest = k;
-    }
+    const std::size_t widest = widest_of(begin, end);
     for (Place* p = begin; p < end; ++p) p->x = coordinate(*p, widest);
     Place* middle = begin + left * std::size_t(leaf_size_);
     std::nth_element(begin, middle, end, [](const Place& a, const Place& b) { return a.x < b.x; });
     return middle;
   }
 
+  // In which dimension some of the points are spread widest: enough to see where to cut.
+  std::size_t widest_of(const Place* begin, const Place* end) const {
+    const std::size_t step = std::size_t(end - begin) / sample + 1;
+    std::size_t widest = 0;
+    Real spread = -1;
+    for (std::size_t k = 0; k < d_; ++k) {
+      Real low = coordinate(*begin, k), high = low;
+      for (const Place* p = begin; p < end - (step - 1); p += step) {
+        const Real x = coordinate(*p, k);
+        low = x < low ? x : low;
+        high = high < x ? x : high;
+      }
+      if (high - low > spread) spread = high - low, widest = k;
+    }
+    return widest;
+  }
+
   Real coordinate(const Place& place, std::size_t k) const {
     return points_[std::size_t(place.vertex) * d_ + k];
   }
 
+  static constexpr std::size_t sample = 64;
   const Real* points_;
   std::size_t d_;
   int leaf_size_;

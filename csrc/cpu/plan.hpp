@@ -48,22 +48,23 @@ struct Range {
 inline constexpr int any = std::numeric_limits<int>::max();
 template <class Real>
 inline constexpr Range plans[] = {
-    {65536, 8, Plan::boxes},       {16384, 5, Plan::boxes},      {8192, 4, Plan::boxes},
-    {4096, 2, Plan::boxes},        {65536, any, Plan::segments}, {8192, 24, Plan::coarse},
-    {16385, any, Plan::segments},  {16384, 256, Plan::segments}, {8192, 128, Plan::segments},
-    {1024, 16, Plan::matrix_free}, {4096, 24, Plan::coarse},     {4096, 96, Plan::segments},
-    {129, 8, Plan::matrix_free},   {0, 63, Plan::tiled},         {1024, any, Plan::codes},
-    {0, 127, Plan::tiled},         {512, any, Plan::codes},      {256, 1024, Plan::codes},
-    {0, any, Plan::tiled},
+    {65536, 10, Plan::boxes},    {32768, 8, Plan::boxes},       {16384, 6, Plan::boxes},
+    {8192, 5, Plan::boxes},      {4096, 2, Plan::boxes},        {65536, any, Plan::segments},
+    {8192, 24, Plan::coarse},    {16385, any, Plan::segments},  {16384, 256, Plan::segments},
+    {8192, 128, Plan::segments}, {1024, 16, Plan::matrix_free}, {4096, 24, Plan::coarse},
+    {4096, 96, Plan::segments},  {129, 8, Plan::matrix_free},   {0, 63, Plan::tiled},
+    {1024, any, Plan::codes},    {0, 127, Plan::tiled},         {512, any, Plan::codes},
+    {256, 1024, Plan::codes},    {0, any, Plan::tiled},
 };
 // A matrix of doubles takes twice the time and room; that of their codes' distances does not.
 template <>
 inline constexpr Range plans<double>[] = {
-    {65536, 8, Plan::boxes},      {16384, 5, Plan::boxes},      {8192, 4, Plan::boxes},
-    {4096, 2, Plan::boxes},       {65536, any, Plan::segments}, {8192, 24, Plan::coarse},
-    {16385, any, Plan::segments}, {16384, 256, Plan::segments}, {8192, 128, Plan::segments},
-    {128, 16, Plan::matrix_free}, {4096, 24, Plan::coarse},     {512, any, Plan::codes},
-    {192, 1024, Plan::codes},     {96, 8, Plan::matrix_free},   {0, any, Plan::tiled},
+    {65536, 10, Plan::boxes},     {32768, 8, Plan::boxes},     {16384, 6, Plan::boxes},
+    {8192, 5, Plan::boxes},       {4096, 4, Plan::boxes},      {2048, 2, Plan::boxes},
+    {65536, any, Plan::segments}, {8192, 24, Plan::coarse},    {16385, any, Plan::segments},
+    {16384, 256, Plan::segments}, {8192, 128, Plan::segments}, {2048, 24, Plan::coarse},
+    {512, 12, Plan::matrix_free}, {512, any, Plan::codes},     {128, 16, Plan::matrix_free},
+    {192, 1024, Plan::codes},     {96, 8, Plan::matrix_free},  {0, any, Plan::tiled},
 };
 
 template <class Real>

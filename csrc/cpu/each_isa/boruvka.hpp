@@ -2,7 +2,11 @@
 // these edges join components, and so on until there is one. The order of edges is strict, so the
 // tree is Kruskal's. O(N D) memory; in few dimensions the time is nearly that of sorting.
 //
-// A team shares out the leaves. What one thread finds spares the others what is farther, so that
+// Each point first lists its nearest others. While one of them lies in another component, it is the
+// nearest that does, and nothing is searched for; once none does, the point looks again only where
+// its component may gain by it.
+//
+// A team shares out the points. What one thread finds spares the others what is farther, so that
 // who measures what depends on who comes first, but the smallest edges do not.
 //
 // Compiled once for each instruction set (see kernels.hpp).
@@ -11,12 +15,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "../../order.hpp"
 #include "../best_edges.hpp"
 #include "../scratch.hpp"
 #include "../team.hpp"
+#include "box_search.hpp"
 #include "box_tree.hpp"
 #include "rules.hpp"
 #include "simd.hpp"
@@ -28,36 +32,81 @@ class Boruvka {
   using Tree = BoxTree<Real>;
   using Index = std::size_t;
   using Keys = typename Tree::Keys;
-  static constexpr int lanes = Tree::lanes, vectors = Tree::vectors, leaf_size = Tree::leaf_size;
+  static constexpr int lanes = Tree::lanes, leaf_size = Tree::leaf_size;
   static constexpr int mixed = -1;
+  static constexpr int listed = 2;
 
  public:
   Boruvka(const Real* points, int n, int d, Scratch& scratch, Team team)
       : tree_(points, n, d, scratch, team), n_(n), team_(team), best_(n, scratch, team) {
     component_ = scratch.take<int>(tree_.levels[0].children * leaf_size);
-    known_ = scratch.take<Leaving<Real>>(Index(n));
+    nearest_ = scratch.take<Nearest>(Index(n));
+    next_ = scratch.take<std::uint8_t>(Index(n));
+    beyond_ = scratch.take<Edge<Real>>(Index(n));
     for (int level = 0; level < tree_.height; ++level)
-      only_[level] = scratch.take<int>(tree_.levels[level].children + lanes);
+      only_[level] = scratch.take<int>(tree_.levels[level].children);
     std::fill_n(component_, tree_.levels[0].children * leaf_size, 0);
-    std::fill_n(known_, n, Leaving<Real>{{0, 0}, -1, -1});
   }
 
   void run(Edge<Real>* edges) {
+    each_slot([this](int s) { list(s); });
     best_.join_all(component_, edges, [this] {
       find_only();
-      find_best();
+      team_.in_parts(n_, 4096,
+                     [&](std::int64_t begin, std::int64_t end) { recall(int(begin), int(end)); });
+      each_slot([this](int s) { ask(s); });
     });
   }
 
  private:
-  // The points of a leaf that look for an edge that leaves their component.
-  struct Asking {
-    Index leaf;
-    std::uint32_t which = 0;
-    int only = mixed;            // the component of them all
-    Key<Real> limit[leaf_size];  // of each, the weight of the best edge known
-    Edge<Real> farthest;         // and the largest of these edges
+  struct Other {
+    Key<Real> length;
+    int slot;  // -1: there is none
   };
+  using Nearest = Other[listed];  // ascending
+
+  template <class Call>
+  void each_slot(const Call& call) const {
+    team_.in_parts(n_, 512, [&](std::int64_t begin, std::int64_t end) {
+      for (int s = int(begin); s < int(end); ++s) call(s);
+    });
+  }
+
+  Edge<Real> edge(int s, Other other) const {
+    if (other.slot < 0) return no_edge<Real>;
+    return {other.length,
+            endpoints(std::uint32_t(tree_.vertices[s]), std::uint32_t(tree_.vertices[other.slot]))};
+  }
+
+  // Seeks a slot's nearest others.
+  struct Neighbour {
+    const Boruvka& of;
+    const int s;
+    Nearest& nearest;
+    Key<Real> limit = no_edge<Real>.weight;
+
+    bool may_want(const Edge<Real>& bound) const { return bound < of.edge(s, nearest[listed - 1]); }
+    bool may_lie_in(int, Index) const { return true; }
+    auto others(Index) const { return Keys{} < Keys{}; }
+    void offer(Key<Real> length, int slot) {
+      if (slot == s || slot >= of.n_) return;
+      const Other found = {length, slot};
+      int k = listed;
+      for (; k > 0 && of.edge(s, found) < of.edge(s, nearest[k - 1]); --k)
+        if (k < listed) nearest[k] = nearest[k - 1];
+      if (k < listed) nearest[k] = found;
+      limit = nearest[listed - 1].length;
+    }
+  };
+
+  void list(int s) {
+    Nearest& nearest = nearest_[s];
+    std::fill_n(nearest, listed, Other{no_edge<Real>.weight, -1});
+    Neighbour neighbour = {*this, s, nearest};
+    search_outwards<Rule>(tree_, s, neighbour);
+    next_[s] = 0;
+    beyond_[s] = edge(s, nearest[listed - 1]);
+  }
 
   // Marks leaves and nodes that lie in one component.
   void find_only() {
@@ -77,152 +126,72 @@ class Boruvka {
     }
   }
 
-  // The smallest edge that leaves each component.
-  void find_best() {
-    team_.in_parts(n_, 4096,
-                   [&](std::int64_t begin, std::int64_t end) { recall(int(begin), int(end)); });
-    team_.in_parts(std::int64_t(tree_.levels[0].children), 16,
-                   [&](std::int64_t begin, std::int64_t end) {
-                     for (std::int64_t leaf = begin; leaf < end; ++leaf) ask(Index(leaf));
-                   });
-  }
-
   // What slots know that still leaves their components. Neighbours are mostly of one component.
   void recall(int begin, int end) {
     Leaving<Real> best;
     for (int s = begin; s < end; ++s) {
-      Leaving<Real>& mine = known_[s];
-      if (mine.to >= 0 && component_[mine.to] == component_[s]) mine.to = -1;
-      if (mine.to >= 0 && mine.edge < best.edge) best = mine;
+      while (leads_inside(s)) ++next_[s];
+      if (next_[s] < listed) {
+        const Other other = nearest_[s][next_[s]];
+        const Edge<Real> found = edge(s, other);
+        if (found < best.edge) best = {found, s, other.slot};
+      }
       if (s + 1 < end && component_[s + 1] == component_[s]) continue;
       if (best.to >= 0) best_.improve(component_[s], best);
       best = {};
     }
   }
-
-  // Searches for the points of a leaf that may have a smaller edge than their component knows.
-  void ask(Index leaf) {
-    Asking asking;
-    asking.leaf = leaf;
-    for (int c = 0; c < leaf_size; ++c) {
-      const int s = slot(leaf, c);
-      if (s >= n_ || known_[s].to >= 0 || !(known_[s].edge < best_.of(component_[s]).edge))
-        continue;
-      asking.only = asking.which == 0 || asking.only == component_[s] ? component_[s] : mixed;
-      asking.which |= 1u << c;
-    }
-    if (asking.which) search(asking);
+  bool leads_inside(int s) const {
+    if (next_[s] == listed) return false;
+    const int to = nearest_[s][next_[s]].slot;
+    return to >= 0 && component_[to] == component_[s];
   }
 
-  static int slot(Index leaf, int c) { return int(leaf) * leaf_size + c; }
-
-  // From a leaf outwards: what is near is found first, and spares what is far.
-  void search(Asking& asking) {
-    narrow(asking);
-    Index child = asking.leaf;
-    visit_leaf(child, asking);
-    for (int level = 0; level < tree_.height; ++level, child /= lanes)
-      visit_children(level, child / lanes, child, asking);
-    for (auto which = asking.which; which; which &= which - 1) {
-      const int s = slot(asking.leaf, trailing_zeros(which));
-      known_[s] = best_.of(component_[s]);
-      if (known_[s].from != s) known_[s].to = -1;
-    }
-  }
-
-  // Sets how far the points look from what is known by now.
-  void narrow(Asking& asking) const {
-    std::fill_n(asking.limit, leaf_size, Key<Real>(-1));
-    asking.farthest = {-1, 0};
-    Edge<Real> best = no_edge<Real>;
-    int component = mixed;
-    for (auto which = asking.which; which; which &= which - 1) {
-      const int c = trailing_zeros(which), of = component_[slot(asking.leaf, c)];
-      if (of != component) best = best_.of(component = of).edge;
-      asking.limit[c] = best.weight;
-      if (asking.farthest < best) asking.farthest = best;
-    }
-  }
-
-  // All children of a node but one.
-  void visit_children(int level, Index node, Index but, Asking& asking) {
-    const auto& at = tree_.levels[level];
-    const Index begin = node * lanes;
-    const std::uint32_t first = std::uint32_t(tree_.levels[0].first[asking.leaf]);
-    Key<Real> nearest[lanes];
-    store(nearest, tree_.template from_leaf<Rule>(asking.leaf, at, node));
-    std::uint32_t near = 0;
-    for (int c = 0; c < lanes; ++c) {
-      const int only = only_[level][begin + Index(c)];
-      const bool leaves = (only != asking.only) | (only == mixed);
-      near |= std::uint32_t((nearest[c] <= asking.farthest.weight) & leaves) << c;
-    }
-    for (; near; near &= near - 1) {
-      const int c = trailing_zeros(near);
-      const Index child = begin + Index(c);
-      if (child == but || child >= at.children) continue;
-      const Edge<Real> bound = {nearest[c], endpoints(first, std::uint32_t(at.first[child]))};
-      if (!(bound < asking.farthest)) continue;
-      level == 0 ? visit_leaf(child, asking) : visit_children(level - 1, child, ~Index(0), asking);
-    }
-  }
-
-  void visit_leaf(Index leaf, Asking& asking) {
-    std::uint32_t near = 0;
-    for (int t = 0; t < vectors; ++t) {
-      Key<Real> nearest[lanes];
-      store(nearest, tree_.template to_leaf<Rule>(leaf, asking.leaf * vectors + Index(t)));
-      for (int c = 0; c < lanes; ++c)
-        near |= std::uint32_t(nearest[c] <= asking.limit[t * lanes + c]) << (t * lanes + c);
-    }
-    bool any = false;
-    for (; near; near &= near - 1) {
-      const int c = trailing_zeros(near), s = slot(asking.leaf, c);
-      if (only_[0][leaf] != component_[s]) any |= measure(s, leaf, asking.limit[c]);
-    }
-    if (any) narrow(asking);
-  }
-
-  // Whether the smallest edge from a slot into a leaf, if it is not longer than the limit, is the
-  // best of its component so far.
-  bool measure(int s, Index leaf, Key<Real> limit) {
-    const auto mine = broadcast<Key<Real>, lanes>(component_[s]);
-    const auto none = broadcast<Key<Real>, lanes>(no_edge<Real>.weight);
-    Keys lengths[vectors], least = none;
-    for (Index t = 0; t < Index(vectors); ++t) {
-      const Index at = leaf * vectors + t;
-      const auto theirs = convert<Key<Real>, lanes>(load<int, lanes>(component_ + at * lanes));
-      lengths[t] = select(theirs == mine, none, tree_.template lengths<Rule>(s, at));
-      least = minimum(lengths[t], least);
-    }
-    const Key<Real> shortest = smallest(least);
-    if (shortest > limit) return false;
-    Key<Real> length[leaf_size];
-    std::memcpy(length, lengths, sizeof length);
+  // Seeks the smallest edge from a slot that leaves its component, if the component knows none that
+  // is smaller.
+  struct Leaver {
+    const Boruvka& of;
+    const int s, component;
     Leaving<Real> best;
-    for (int c = 0; c < leaf_size; ++c) {
-      const int to = slot(leaf, c);
-      if (length[c] != shortest || to >= n_) continue;
-      const Edge<Real> edge = {
-          shortest, endpoints(std::uint32_t(tree_.vertices[s]), std::uint32_t(tree_.vertices[to]))};
-      if (edge < best.edge) best = {edge, s, to};
-    }
-    return best.to >= 0 && best_.improve(component_[s], best);
-  }
+    Key<Real> limit;
 
-  static Key<Real> smallest(Keys keys) {
-    Key<Real> key[lanes];
-    store(key, keys);
-    return *std::min_element(key, key + lanes);
+    bool may_want(const Edge<Real>& bound) const { return bound < best.edge; }
+    bool may_lie_in(int level, Index child) const { return of.only_[level][child] != component; }
+    auto others(Index vector) const {
+      const auto theirs = load<int, lanes>(of.component_ + vector * lanes);
+      return convert<Key<Real>, lanes>(theirs) == broadcast<Key<Real>, lanes>(component);
+    }
+    void offer(Key<Real> length, int slot) {
+      if (slot >= of.n_) return;
+      const Edge<Real> found = of.edge(s, {length, slot});
+      if (found < best.edge) best = {found, s, slot}, limit = length;
+    }
+  };
+
+  void ask(int s) {
+    if (next_[s] < listed) return;
+    const int component = component_[s];
+    const Edge<Real> known = best_.of(component).edge;
+    if (!(beyond_[s] < known)) return;
+    Leaver leaver = {*this, s, component, {known, -1, -1}, known.weight};
+    search_outwards<Rule>(tree_, s, leaver);
+    beyond_[s] = leaver.best.edge;
+    if (leaver.best.to < 0) return;
+    nearest_[s][--next_[s]] = {leaver.limit, leaver.best.to};
+    best_.improve(component, leaver.best);
   }
 
   const Tree tree_;
   const int n_;
   const Team team_;
   BestEdges<Real> best_;
-  int* component_;        // [slot], the number of one of its slots
-  Leaving<Real>* known_;  // [slot], its smallest edge; without `to` a lower bound
-  int* only_[32];         // [level][child], the component in which all of it lies, or mixed
+  int* component_;  // [slot], the number of one of its slots
+  // Of a slot, its nearest others; the first of them that may lie in another component; and what
+  // all its edges but theirs are not less than.
+  Nearest* nearest_;
+  std::uint8_t* next_;
+  Edge<Real>* beyond_;
+  int* only_[32];  // [level][child], the component in which all of it lies, or mixed
 };
 
 template <class Rule, class Real>

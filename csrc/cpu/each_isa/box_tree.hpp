@@ -1,5 +1,5 @@
 // A cloud in leaves of neighbours, W leaves to a node, W of these to a node above, up to one root;
-// with the boxes around them all, so that one vector operation a coordinate tells how near all
+// with the boxes around them all, so that few vector operations a coordinate tell how near all
 // children of a node can be. Coordinates must be finite.
 //
 // Compiled once for each instruction set (see kernels.hpp).
@@ -21,7 +21,7 @@ namespace torchtopo::ISA {
 
 template <class Real>
 struct BoxTree {
-  static constexpr int lanes = W<Real>, leaf_size = 32, vectors = leaf_size / lanes;
+  static constexpr int lanes = W<Real>, leaf_size = 16, vectors = leaf_size / lanes;
   using Index = std::size_t;
   using Lengths = Vec<Real, lanes>;
   using Keys = Vec<Key<Real>, lanes>;
@@ -69,54 +69,37 @@ struct BoxTree {
     }
   }
 
-  // Lower bounds of the keys of the lengths from the points of a leaf to those of a node's
-  // children. They hold in floating point: two boxes are at most as far apart in a coordinate as
-  // any two points in them, rounding keeps this order, and the same operations sum both.
+  // A slot's point, whose coordinates lie `lanes` apart.
+  const Real* point(int slot) const {
+    return reinterpret_cast<const Real*>(coordinates + Index(slot / lanes) * d) + slot % lanes;
+  }
+
+  // Lower bounds of the keys of the lengths from a point to those of a node's children. They hold
+  // in floating point: a box is at most as far away in a coordinate as any point in it, rounding
+  // keeps this order, and the same operations sum both.
   template <class Rule>
-  Keys from_leaf(Index leaf, const Level& level, Index node) const {
-    const Box* theirs = level.boxes + node * d;
-    return sum_of_apart<Rule>(leaf, [=](Index k, Lengths low, Lengths high) {
-      return apart(theirs[k].low - high, low - theirs[k].high);
-    });
-  }
-
-  // The same from each point of a vector to those of a leaf.
-  template <class Rule>
-  Keys to_leaf(Index leaf, Index vector) const {
-    const Lengths* x = coordinates + vector * d;
-    return sum_of_apart<Rule>(
-        leaf, [=](Index k, Lengths low, Lengths high) { return apart(low - x[k], x[k] - high); });
-  }
-
-  // The keys of the lengths from a slot's point to those of a vector.
-  template <class Rule>
-  Keys lengths(int slot, Index vector) const {
-    const Lengths* from = coordinates + Index(slot / lanes) * d;
-    const Lengths* to = coordinates + vector * d;
-    Lengths sum = {};
-    for (Index k = 0; k < d; ++k)
-      sum = Rule::template add<Real, lanes>(sum,
-                                            to[k] - broadcast<Real, lanes>(from[k][slot % lanes]));
-    return length_keys<Real, lanes>(sum);
-  }
-
- private:
-  static Lengths apart(Lengths below, Lengths above) {
-    return maximum(maximum(Lengths{}, below), above);
-  }
-
-  template <class Rule, class Apart>
-  Keys sum_of_apart(Index leaf, Apart apart_in) const {
-    const Box* box = levels[0].boxes + leaf / lanes * d;
+  Keys bounds(const Real* point, const Level& level, Index node) const {
+    const Box* box = level.boxes + node * d;
     Lengths sum = {};
     for (Index k = 0; k < d; ++k) {
-      const auto low = broadcast<Real, lanes>(box[k].low[leaf % lanes]);
-      const auto high = broadcast<Real, lanes>(box[k].high[leaf % lanes]);
-      sum = Rule::template add<Real, lanes>(sum, apart_in(k, low, high));
+      const auto x = broadcast<Real, lanes>(point[k * lanes]);
+      const auto apart = maximum(maximum(Lengths{}, box[k].low - x), x - box[k].high);
+      sum = Rule::template add<Real, lanes>(sum, apart);
     }
     return length_keys<Real, lanes>(sum);
   }
 
+  // The keys of the lengths from a point to those of a vector.
+  template <class Rule>
+  Keys lengths(const Real* point, Index vector) const {
+    const Lengths* to = coordinates + vector * d;
+    Lengths sum = {};
+    for (Index k = 0; k < d; ++k)
+      sum = Rule::template add<Real, lanes>(sum, to[k] - broadcast<Real, lanes>(point[k * lanes]));
+    return length_keys<Real, lanes>(sum);
+  }
+
+ private:
   // The box and the smallest vertex of a child; an empty box for a lane without a child.
   void enclose(Level& level, Index child) {
     const Level* below = &level == levels ? nullptr : &level - 1;

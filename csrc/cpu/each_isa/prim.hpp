@@ -67,7 +67,7 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     Lanes best = Lanes::absent();
     const auto meet = [&](auto side, int b, Vertices u, Keys counted) {
       const auto weights = bits<Weights>(load<Real, W>(row + b * W));
-      if (far) prefetch(row + b * W);
+      if (far) prefetch(row + b * W + page / sizeof(*row));
       constexpr bool on_diagonal = std::is_same_v<decltype(side), Either>;
       if (!plain) {
         Keys keys = bits<Keys>(weights) & counted;

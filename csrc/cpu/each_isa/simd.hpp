@@ -219,6 +219,22 @@ inline Vec<std::int32_t, W> dot_pairs(Vec<std::int16_t, 2 * W> a, Vec<std::int16
 #endif
 }
 
+template <class T, int... I>
+inline Vec<T, int(sizeof...(I))> powers_of_two(std::integer_sequence<int, I...>) {
+  return Vec<T, int(sizeof...(I))>{T(T(1) << I)...};
+}
+// In which lanes, of numbers T, a mask holds: a bit a lane.
+template <class T, int W, class Mask>
+inline std::uint32_t which(Mask mask) {
+  const auto set =
+      select(mask, powers_of_two<T>(std::make_integer_sequence<int, W>()), Vec<T, W>{});
+  constexpr int words = int(sizeof(set) / sizeof(std::uint64_t));
+  const auto word = bits<Vec<std::uint64_t, words>>(set);
+  std::uint64_t any = word[0];
+  for (int k = 1; k < words; ++k) any |= word[k];
+  return std::uint32_t(any) | std::uint32_t(any >> 32);
+}
+
 // The number of the lowest bit that is set.
 inline int trailing_zeros(std::uint32_t word) {
 #if defined(__GNUC__)
