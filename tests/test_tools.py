@@ -98,3 +98,24 @@ def test_a_summary_stays_whole_where_one_of_its_runs_is_not_there(tmp_path: Path
     assert both in page.read_text()
     assert "| a | accuracy | – | – | – | +5.0 (p 0.20) |" in page.read_text()
     assert "runs/b is not there yet" in done.stderr
+
+
+def test_the_term_is_set_beside_every_other_arm(tmp_path: Path):
+    settings = {"a": "lr: 0.0002\nepochs: 15\n", "slow": "lr: 0.0001\nepochs: 15\n"}
+    areas = {"a": {"off": (0.7, 0.8), "signature": (0.8, 1.0)}, "slow": {"off": (0.9, 0.9)}}
+    for name, arms in areas.items():
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(settings[name])
+        rows = [f"max,{fold},0,{arm},{area},60,30\n"
+                for arm, of in arms.items() for fold, area in enumerate(of)]  # fmt: skip
+        head = "pooling,fold,run,topology,auroc,train_bags,test_bags\n"
+        (folder / "results.csv").write_text(head + "".join(rows))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- beside: a slow -->\nold\n<!-- /table -->\n")
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    # Gains 0.1 and 0.2: the variance 0.005 times 1/2 + 30/60 gives t = 0.15 / 0.0707, p = 0.28
+    assert "| max | off | 75.00 ± 7.1 | +15.0 | 0.280 | 2 of 2 |" in page.read_text()
+    assert "| max | signature | 90.00 ± 14.1 | – | – | – |" in page.read_text()
+    assert "| max | off, lr 0.0001 | 90.00 ± 0.0 | +0.0 | 1.000 | 1 of 2 |" in page.read_text()

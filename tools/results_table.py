@@ -10,6 +10,7 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- presets: rendered -->   scores of the anomaly-aware pooling, as tested and fitted anew
     <!-- speed: rendered -->      seconds of an epoch with and without topology
     <!-- summary: a b c -->      differences of several runs side by side
+    <!-- beside: a b c -->       the term in the run RUNS/a beside every other arm of these runs
     <!-- /table -->
 
 A mark is left as it is where a run that it names is not there.
@@ -25,12 +26,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from mil_rbc.report.statistics import corrected_t_test
 from mil_rbc.report.tables import PAPER, percent
 
 ARMS = {"off": "without", "signature": "with"}
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
-KINDS = ("run", "sweep", "curve", "gradients", "cells", "presets", "speed", "summary")
+KINDS = ("run", "sweep", "curve", "gradients", "cells", "presets", "speed", "summary", "beside")
 MARK = re.compile(rf"(<!-- ({'|'.join(KINDS)}): ([^>]*?) -->\n).*?(<!-- /table -->)", re.S)
 
 
@@ -211,12 +213,41 @@ def summary(runs: Path, names: str) -> str:
     return table(["", "", *poolings], rows) + "\n"
 
 
+def beside(runs: Path, names: str) -> str:
+    """AUROC with the term minus that of every other arm, paired by fold and run."""
+    first, *_ = names.split()
+    own = stored(runs / first)
+    results = {name: pd.read_csv(runs / name / "results.csv") for name in names.split()}
+    rows = []
+    for pooling in dict.fromkeys(results[first]["pooling"]):
+        arms = []
+        for name, found in results.items():
+            changed = ", ".join(f"{k} {v:g}" for k, v in stored(runs / name).items()
+                                if k in ("lr", "epochs") and v != own[k])  # fmt: skip
+            for arm, of in found[found["pooling"] == pooling].groupby("topology", sort=False):
+                arms.append(
+                    (f"{arm}, {changed}" if changed else arm, of.set_index(["fold", "run"]))
+                )
+        term = dict(arms)["signature"]
+        sizes = term["train_bags"].mean(), term["test_bags"].mean()
+        for arm, of in arms:
+            cells = [percent(of["auroc"].mean(), of["auroc"].std()), *["–"] * 3]
+            if of is not term:
+                gains = (term["auroc"] - of["auroc"]).dropna()
+                found = corrected_t_test(gains.tolist(), *sizes)
+                cells[1:] = [signed(gains.mean()), f"{found.p:.3f}",
+                             f"{(gains > 0).sum()} of {len(gains)}"]  # fmt: skip
+            rows.append([pooling, arm, *cells])
+    return table(["pooling", "arm", "AUROC", "signature minus it", "p", "higher in"], rows) + "\n"
+
+
 def main(page: Path, runs: Path) -> None:
     """Fill in every mark of `page` whose run lies in `runs`."""
-    makers = (run, sweep, curve, gradients, cells, presets, speed, summary)
+    makers = (run, sweep, curve, gradients, cells, presets, speed, summary, beside)
     needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv",
              "summary": "paired.csv", "gradients": "gradients.md", "cells": "explanations.csv",
-             "presets": "explanations.csv", "speed": "results.csv"}  # fmt: skip
+             "presets": "explanations.csv", "speed": "results.csv",
+             "beside": "results.csv"}  # fmt: skip
 
     def fill(found: re.Match[str]) -> str:
         kind, name = found[2], found[3]
