@@ -54,12 +54,31 @@ def test_the_loss_has_first_and_second_derivatives(convention):
 
 
 @pytest.mark.parametrize("convention", ["topoae", "mil"])
-def test_the_loss_has_a_gradient_in_its_scale(convention):
-    x, z, scale = cloud(2, 5, 4), cloud(2, 5, 2), torch.tensor(1.3, dtype=torch.float64)
-    assert gradcheck(
-        lambda s: torchtopo.signature_loss(x, z, convention=convention, z_scale=s),
-        (scale.requires_grad_(),),
-    )
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_the_loss_has_first_and_second_derivatives_in_its_scale(convention, shape):
+    x, z = cloud(2, 5, 4), cloud(2, 5, 2)
+    scale = torch.full(shape, 1.3, dtype=torch.float64)
+
+    def loss(z, scale):
+        return torchtopo.signature_loss(x, z, convention=convention, z_scale=scale)
+
+    inputs = z.requires_grad_(), scale.requires_grad_()
+    assert gradcheck(loss, inputs, check_forward_ad=True)
+    assert gradgradcheck(loss, inputs, atol=1e-4, fast_mode=True)
+
+
+def test_one_scale_for_all_bags_is_each_bag_s_own_bit_for_bit():
+    x, z = cloud(3, 9, 4).float(), cloud(3, 9, 2).float()
+    found = []
+    for scale in (torch.tensor(1.3), torch.full((3,), 1.3)):
+        z, scale = z.detach().requires_grad_(), scale.requires_grad_()
+        loss = torchtopo.signature_loss(x, z, convention="mil", z_scale=scale)
+        loss.backward()
+        found.append((loss, z.grad, scale.grad.sum()))
+    (one, of_one, in_one), (each, of_each, in_each) = found
+    assert torch.equal(one, each)
+    assert torch.equal(of_one, of_each)
+    torch.testing.assert_close(in_one, in_each)  # added up in another order
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

@@ -54,7 +54,7 @@ def connectivity_loss(
         >>> z = torch.tensor([[0.], [1.], [4.]], requires_grad=True)  # deaths 1 and 3
         >>> loss = torchtopo.connectivity_loss(z, eta=1.5)
         >>> loss
-        tensor(2., grad_fn=<MeanBackward0>)
+        tensor(2., grad_fn=<SumBackward1>)
         >>> loss.backward()
         >>> z.grad.flatten().tolist()
         [1.0, -2.0, 1.0]

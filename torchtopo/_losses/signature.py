@@ -13,7 +13,7 @@ from torchtopo import _checks
 from torchtopo._lengths import result_dtype
 from torchtopo._losses.comparison import Comparison, Side, on_a_device
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, check_scale, reduce
-from torchtopo._losses.squares import plain_squares
+from torchtopo._losses.squares import squares
 from torchtopo._metric import Metric
 from torchtopo._operators import registry
 
@@ -107,7 +107,7 @@ def signature_loss(
         >>> z = torch.tensor([[0.], [5.], [4.]], requires_grad=True)
         >>> loss = torchtopo.signature_loss(x, z)
         >>> loss
-        tensor(10., grad_fn=<MeanBackward0>)
+        tensor(10., grad_fn=<_SquaresBackward>)
         >>> loss.backward()
     """
     form = form_of(convention)
@@ -142,9 +142,12 @@ def signature_loss(
     per_bag = PerBag(z, lengths, cu_seqlens, of=2)
     share = None if form.share is None else form.share(per_bag)
     by_maximum = x_by_maximum or z_by_maximum
-    plain = x_scale is None and z_scale is None and not by_maximum and cu_seqlens is None
+    # One scale for all bags, as the module learns it, or none.
+    one = z_scale is None or (isinstance(z_scale, Tensor) and z_scale.dim() == 0)
+    plain = one and x_scale is None and not by_maximum and cu_seqlens is None
     if plain and share is not None and not on_a_device(z):
-        loss = plain_squares(share, pairs, a, x, metric_x, b, z, metric_z)
+        scale = z_scale if isinstance(z_scale, Tensor) else None
+        loss = squares(share, pairs, a, x, metric_x, b, z, metric_z, scale)
     else:
         loss = Comparison(
             pairs,
