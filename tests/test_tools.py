@@ -119,3 +119,30 @@ def test_the_term_is_set_beside_every_other_arm(tmp_path: Path):
     assert "| max | off | 75.00 ± 7.1 | +15.0 | 0.280 | 2 of 2 |" in page.read_text()
     assert "| max | signature | 90.00 ± 14.1 | – | – | – |" in page.read_text()
     assert "| max | off, lr 0.0001 | 90.00 ± 0.0 | +0.0 | 1.000 | 1 of 2 |" in page.read_text()
+
+
+def test_gains_are_set_beside_the_units_that_died(tmp_path: Path):
+    settings = "activation: {}\nconvention: paper\nlam: 0.1\n"
+    trials = {  # AUROC and share of dead units of two seeds
+        "relu": {"off": [(0.5, 1.0), (0.7, 0.4)], "signature": [(0.8, 0.2), (0.8, 0.4)]},
+        "elu": {"off": [(0.8, 0.0), (0.8, 0.0)], "signature": [(0.8, 0.0), (0.9, 0.0)]},
+    }
+    for heads, arms in trials.items():
+        folder = tmp_path / "runs" / heads
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(settings.format(heads))
+        rows = [f"max,0,{seed},{arm},{area},{area},{share}\n"
+                for arm, of in arms.items() for seed, (area, share) in enumerate(of)]  # fmt: skip
+        head = "pooling,fold,run,topology,auroc,accuracy,dead_bag_head\n"
+        (folder / "results.csv").write_text(head + "".join(rows))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- dead: relu elu -->\nold\n<!-- /table -->\n")
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    # Gains 30 and 10, so 20 ± 12.7 · 10
+    gain = "+20.0 (-107.1 to +147.1)"
+    assert f"| max | relu | 60.0 | 80.0 | {gain} | {gain} | 70 % | 30 % | -40.0 " in text
+    assert "| both | relu, minus elu |  |  | +15.0 (-175.6 to +205.6) |" in text
+    assert "| max | relu | 1 | 1 | 0 | 0 | 1.00 | -1.00 (-1.00 to -1.00) |" in text
+    assert "| max | elu | 1 | " not in text
