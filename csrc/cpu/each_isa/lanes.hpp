@@ -94,6 +94,25 @@ struct EdgeLanes<float, W, true> {
             endpoints(least >> 16 & 0xffff, least & 0xffff)};
   }
 
+  // The ends of the next edge after it, or of one that is nearly next: it is sought in other lanes.
+  Endpoints runner_up() const {
+    double least[W / 2], next[W / 2];
+    const Words smaller_words = minimum(low, high), larger_words = maximum(low, high);
+    std::memcpy(least, &smaller_words, sizeof least);
+    std::memcpy(next, &larger_words, sizeof next);
+    for (int half = W / 4; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k) {
+        const bool first = least[k] < least[k + half];
+        const double behind = first ? least[k + half] : least[k];
+        const double other = next[k] < next[k + half] ? next[k] : next[k + half];
+        least[k] = first ? least[k] : least[k + half];
+        next[k] = behind < other ? behind : other;
+      }
+    std::uint64_t word;
+    std::memcpy(&word, next, sizeof word);
+    return endpoints(word >> 16 & 0xffff, word & 0xffff);
+  }
+
   // Weights in lane order.
   Weights weights() const {
     return bits<Weights>(tops(std::make_integer_sequence<int, W>()) - broadcast<Vertex, W>(raise));
@@ -143,8 +162,10 @@ struct EdgeLanes<Real, W, false> {
 
   Vertices weight, ends;
 
+  static constexpr Vertex absent_weight = std::numeric_limits<Key<Real>>::max();
+
   static EdgeLanes absent() {
-    return {broadcast<Vertex, W>(std::numeric_limits<Key<Real>>::max()),
+    return {broadcast<Vertex, W>(absent_weight),
             broadcast<Vertex, W>(std::numeric_limits<Vertex>::max())};
   }
 
@@ -164,15 +185,28 @@ struct EdgeLanes<Real, W, false> {
 
   Edge<Real> smallest() const {
     int least = 0;
-    for (int k = 1; k < W; ++k) {
-      const bool before =
-          weight[k] != weight[least] ? weight[k] < weight[least] : ends[k] < ends[least];
-      if (before) least = k;
-    }
+    for (int k = 1; k < W; ++k)
+      if (before(k, least)) least = k;
     return {Key<Real>(weight[least]), Endpoints(ends[least])};
   }
 
+  Endpoints runner_up() const {
+    int least = 0, next = 1;
+    for (int k = 1; k < W; ++k) {
+      if (before(k, least))
+        next = least, least = k;
+      else if (k == 1 || before(k, next))
+        next = k;
+    }
+    return weight[next] == absent_weight ? endpoints(0, 0) : Endpoints(ends[next]);
+  }
+
   Weights weights() const { return convert<Key<Real>, W>(weight); }
+
+ private:
+  bool before(int k, int other) const {
+    return weight[k] != weight[other] ? weight[k] < weight[other] : ends[k] < ends[other];
+  }
 };
 
 template <class Real, int W>

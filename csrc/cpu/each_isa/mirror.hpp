@@ -102,17 +102,23 @@ struct Comparison {
   }
 };
 
+template <class Real>
+inline void prefetch_row(const Real* from, int count) {
+  for (int k = 0; k < count; k += int(line / sizeof(Real))) prefetch_for_later(from + k);
+}
+
 // Whether the matrix is its own matrix of keys, entries (i, j) and (j, i) alike: nothing negative
 // (-0.0 included) and no NaN. The diagonal does not matter.
 //
 // Of a matrix beyond the core's cache, a block of the upper half is copied before the lower half is
 // compared with it: rows a power of two apart would share a few sets of the cache, and the second
 // half of a line be gone before it is read. Each row of a block may lie on a page of its own, so
-// blocks are as large as the copy can be in that cache.
+// the hardware foresees none, and the next block is fetched while this one is compared: a copy and
+// what is compared with it, of two blocks, are to fit that cache.
 template <class Real>
 bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scratch& scratch,
                             Team team) {
-  constexpr int T = Tile<Real>::T, block = 192, padded = block + T;
+  constexpr int T = Tile<Real>::T, block = 128, padded = block + T;
   const int whole = n / T * T;
   const auto at = [=](int i, int j) { return matrix + std::size_t(i) * stride + j; };
   if (std::size_t(n) * stride * sizeof(Real) <= fast_cache / 2) {
@@ -133,9 +139,14 @@ bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scrat
       Comparison<Real> comparison;
       every_lower_square<block>(top, bottom, 0, bottom, [&](int, int left) {
         const int right = left + block < bottom ? left + block : bottom;
-        for (int j = left; j < right; ++j)
+        const int next = right + block < bottom ? right + block : bottom;
+        for (int j = left; j < right; ++j) {
           std::copy_n(at(j, top), bottom - top, copy + (j - left) * padded);
+          if (j + block < next) prefetch_row(at(j + block, top), bottom - top);
+        }
         every_lower_square<T>(top, bottom, left, right, [&](int i, int j) {
+          if (j == left)
+            for (int t = 0; t < T; ++t) prefetch_row(at(i + t, right), next - right);
           const Real* upper = copy + (j - left) * padded + (i - top);
           comparison.meet(at(i, j), stride, upper, padded, i == j);
         });

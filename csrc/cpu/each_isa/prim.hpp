@@ -6,6 +6,10 @@
 // order, so the tree is Kruskal's. What a row holds on the diagonal, for vertices of the tree and
 // past column n is offered to lanes that are gone, and may be anything.
 //
+// The rows of a large matrix are met in an order that no hardware foresees, but Prim mostly does:
+// the next vertex is most often that of the frontier's second smallest edge, whose row is fetched
+// while the first one's is met.
+//
 // Compiled once for each instruction set (see kernels.hpp).
 #pragma once
 
@@ -32,6 +36,7 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
   using Vertices = typename Lanes::Vertices;
   using Weights = typename Lanes::Weights;
   const bool far = std::size_t(n) * stride * sizeof(Real) > fast_cache;
+  constexpr int vectors_a_line = std::max(1, int(line / sizeof(Real)) / W);
   const int blocks = (n + W - 1) / W;
   Lanes* frontier = scratch.take<Lanes>(std::size_t(blocks));
   std::fill_n(frontier, blocks, Lanes::absent());
@@ -57,7 +62,13 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
   for (int lane = n - (blocks - 1) * W; lane < W; ++lane) inside[lane] = 0;
 
   const auto first = count_up<Vertex, W>(0), next = broadcast<Vertex, W>(W);
+  // Without a branch, which would be guessed wrong half the time.
+  const auto end_outside = [&](Endpoints ends) {
+    const int i = int(smaller(ends)), j = int(larger(ends));
+    return i ^ ((i ^ j) & -int(in_tree[i]));
+  };
   int newest = 0;
+  const Real* soon = rows;  // of the vertex that will most likely be the next
   for (int k = 0; k < n - 1; ++k) {
     in_tree[newest] = 1;
     const int from_last = newest - (n - copied);
@@ -67,7 +78,10 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     Lanes best = Lanes::absent();
     const auto meet = [&](auto side, int b, Vertices u, Keys counted) {
       const auto weights = bits<Weights>(load<Real, W>(row + b * W));
-      if (far) prefetch(row + b * W + page / sizeof(*row));
+      if (far && b % vectors_a_line == 0) {
+        prefetch_for_later(row + b * W + page / sizeof(*row));
+        prefetch_for_later(soon + b * W);
+      }
       constexpr bool on_diagonal = std::is_same_v<decltype(side), Either>;
       if (!plain) {
         Keys keys = bits<Keys>(weights) & counted;
@@ -88,9 +102,8 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     if (b == end) meet(Above(), b, u, inside);
     if (!plain && !every(largest < broadcast<Unsigned, W>(beyond_infinity))) return false;
     tree[k] = best.smallest();
-    // Without a branch, which would be guessed wrong half the time.
-    const int i = int(smaller(tree[k].ends)), j = int(larger(tree[k].ends));
-    newest = i ^ ((i ^ j) & -int(in_tree[i]));
+    newest = end_outside(tree[k].ends);
+    if (far) soon = rows + std::size_t(end_outside(best.runner_up())) * stride;
     joined(newest, tree[k].weight);
   }
   return true;
