@@ -29,6 +29,10 @@
 #include "sort.hpp"
 #include "team.hpp"
 
+#if TORCHTOPO_X86
+#include <immintrin.h>
+#endif
+
 #if TORCHTOPO_X86 && defined(__x86_64__) && !defined(TORCHTOPO_PLAIN_VECTORS)
 #define TORCHTOPO_MULTIPLIES_PAIRS 1
 #endif

@@ -7,7 +7,7 @@ namespace torchtopo {
 std::vector<const InstructionSet*> instruction_sets() {
   std::vector<const InstructionSet*> sets = {&baseline_set};
 #if TORCHTOPO_X86
-  for (const InstructionSet* set : {&avx2_set, &avx512_set})
+  for (const InstructionSet* set : {&avx2_set, &avx512_set, &avx512vl_set})
     if (set->available()) sets.push_back(set);
 #endif
   return sets;

@@ -103,10 +103,10 @@ inline const Kernels<double>& InstructionSet::kernels<double>() const {
 
 extern const InstructionSet baseline_set;
 #if TORCHTOPO_X86
-extern const InstructionSet avx2_set, avx512_set;
+extern const InstructionSet avx2_set, avx512_set, avx512vl_set;
 #endif
 
-// The sets this processor has, the widest vectors last.
+// The sets this processor has, each worth more than those before it on most processors.
 std::vector<const InstructionSet*> instruction_sets();
 
 // The set in use: at first the one that the environment's TORCHTOPO_ISA names, or else the
@@ -121,7 +121,7 @@ struct IsaTime {
 // What each of several wide sets takes for the same small cloud, measured once in a process; none
 // where there is one such set or none.
 const std::vector<IsaTime>& isa_times();
-// The widest, but for one that is quicker by a tenth: a tie is not for the noise to decide, for the
+// The last, but for one that is quicker by a tenth: a tie is not for the noise to decide, for the
 // last bits of a length may depend on the set.
 const InstructionSet* quickest(const std::vector<IsaTime>& times);
 

@@ -186,11 +186,11 @@ void check_packed(std::mt19937& random) {
   if (!same && ++failures) std::printf("FAILED signature edges\n");
 }
 
-// By times that are made up: the widest set stays unless another is quicker by a tenth.
+// By times that are made up: the last set stays unless another is quicker by a tenth.
 void check_choice() {
   InstructionSet sets[3] = {};
-  const auto chosen = [&](double narrow, double wide, double widest) {
-    return quickest({{&sets[0], narrow}, {&sets[1], wide}, {&sets[2], widest}}) - sets;
+  const auto chosen = [&](double first, double second, double last) {
+    return quickest({{&sets[0], first}, {&sets[1], second}, {&sets[2], last}}) - sets;
   };
   const bool right = chosen(9, 8, 7) == 2 && chosen(9, 5, 7) == 1 && chosen(9, 6.5, 7) == 2 &&
                      chosen(2, 5, 7) == 0 && chosen(4.9, 5, 7) == 1 && chosen(7, 7, 7) == 2;

@@ -113,13 +113,13 @@ class BoruvkaSegments {
   // Some slots of segment a meet those of b; in the square on the diagonal those after them.
   void scan_rows(int a, int top, int bottom, int b, Room& room) {
     std::fill_n(room.row_key, (bottom - top) * W, none);
-    const Real* rows = coordinates_ + Index(top) * Index(d_);
+    const auto rows = scattered<R>(coordinates_ + Index(top) * Index(d_), n_ - top, d_);
     for (int left = begin(b); left < end(b); left += C) {
       const int last = a == b ? std::min(bottom, left + C) : bottom;
       if (last <= top) continue;
       for (int from = 0; from < d_; from += deep)
-        distance_block<W, R, V>(Entries(), rows, n_ - top, d_, 0, last - top, left,
-                                panels_.at(left, from), from, room.strip, C);
+        distance_block<W, R, V>(Entries(), rows, d_, 0, last - top, left, panels_.at(left, from),
+                                from, room.strip, C);
       for (int i = std::max(top, left); a == b && i < last; ++i)
         hide(room.strip + (i - top) * C, i - left, i - left + 1);
       for (int i = top; left + C > n_ && i < last; ++i)
@@ -221,8 +221,8 @@ class BoruvkaSegments {
     for (int left = begin(b); left < end(b); left += C) {
       Vec<Real, W> total[R][V];
       for (int from = 0; from < d_; from += deep) {
-        const Real* x[R];
-        for (int r = 0; r < R; ++r) x[r] = rows[r] + from;
+        Scattered<Real, R> x;
+        for (int r = 0; r < R; ++r) x.row[r] = rows[r] + from;
         Vec<Real, W> sum[R][V] = {};
         add_tile<Entries, Real, W, R, V>(x, panels_.at(left, from), std::min(deep, d_ - from), sum);
         for (int r = 0; r < R; ++r)

@@ -146,7 +146,7 @@ class Codes {
     const std::int32_t* squares;
 
     static Words add(Words sum, Words x, Words y) {
-      return sum + dot_pairs<L>(bits<Pairs>(x), bits<Pairs>(y));
+      return add_dot_pairs<L>(sum, bits<Pairs>(x), bits<Pairs>(y));
     }
     static Words join(Words a, Words b) { return a + b; }
     Words keys(Words product, int i, int left) const {

@@ -203,18 +203,21 @@ inline Vec<To, W> widen(const From* from) {
   return widen<To>(from, std::make_integer_sequence<int, W>());
 }
 
-// The products of neighbours, added up in pairs: a[0] b[0] + a[1] b[1], ... Written by name, for
-// GCC finds that instruction in loops over plain numbers only.
+// Adds to a sum the products of neighbours, added up in pairs: a[0] b[0] + a[1] b[1], ... Written
+// by name, for GCC finds those instructions in loops over plain numbers only.
 template <int W>
-inline Vec<std::int32_t, W> dot_pairs(Vec<std::int16_t, 2 * W> a, Vec<std::int16_t, 2 * W> b) {
-#if defined(TORCHTOPO_MULTIPLIES_PAIRS)
+inline Vec<std::int32_t, W> add_dot_pairs(Vec<std::int32_t, W> sum, Vec<std::int16_t, 2 * W> a,
+                                          Vec<std::int16_t, 2 * W> b) {
+#if ADDS_DOT_PAIRS
+  return bits<decltype(sum)>(
+      _mm256_dpwssd_epi32(bits<__m256i>(sum), bits<__m256i>(a), bits<__m256i>(b)));
+#elif defined(TORCHTOPO_MULTIPLIES_PAIRS)
   if constexpr (W == 4)
-    return __builtin_ia32_pmaddwd128(a, b);
+    return sum + __builtin_ia32_pmaddwd128(a, b);
   else
-    return __builtin_ia32_pmaddwd256(a, b);
+    return sum + __builtin_ia32_pmaddwd256(a, b);
 #else
-  Vec<std::int32_t, W> sum;
-  for (int k = 0; k < W; ++k) sum[k] = a[2 * k] * b[2 * k] + a[2 * k + 1] * b[2 * k + 1];
+  for (int k = 0; k < W; ++k) sum[k] = sum[k] + (a[2 * k] * b[2 * k] + a[2 * k + 1] * b[2 * k + 1]);
   return sum;
 #endif
 }

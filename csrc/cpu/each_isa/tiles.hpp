@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <type_traits>
 
 #include "../../order.hpp"
 #include "../cache.hpp"
@@ -35,17 +36,32 @@ struct Direct {
   static Number keys(Number sum, int, int) { return bits<Number>(length_keys<Real, W>(sum)); }
 };
 
-template <class Entries, class Real, int W, int R, int V>
-inline void add_tile(const Real* const (&rows)[R], const Real* panel, int depth,
-                     Vec<Real, W> (&sum)[R][V]) {
+// Rows of a tile: each where its point is, or neighbours in a panel of C points, read in one
+// stream.
+template <class Real, int R>
+struct Scattered {
+  const Real* row[R];
+  Real operator()(int r, int k) const { return row[r][k]; }
+};
+template <class Real, int C>
+struct InPanel {
+  const Real* first;
+  Real operator()(int r, int k) const { return first[std::size_t(k) * C + std::size_t(r)]; }
+};
+
+// Of the V vectors in a row of the panel, all but the first `skipped`.
+template <class Entries, class Real, int W, int R, int V, int skipped = 0, class Rows>
+inline void add_tile(const Rows& rows, const Real* panel, int depth,
+                     Vec<Real, W> (&sum)[R][V - skipped]) {
   for (int k = 0; k < depth; ++k) {
-    Vec<Real, W> column[V];
-    for (int c = 0; c < V; ++c) column[c] = load<Real, W>(panel + (std::size_t(k) * V + c) * W);
+    Vec<Real, W> column[V - skipped];
+    for (int c = skipped; c < V; ++c)
+      column[c - skipped] = load<Real, W>(panel + (std::size_t(k) * V + c) * W);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const auto x = broadcast<Real, W>(rows[r][k]);
+      const auto x = broadcast<Real, W>(rows(r, k));
 #pragma GCC unroll 4
-      for (int c = 0; c < V; ++c) sum[r][c] = Entries::add(sum[r][c], x, column[c]);
+      for (int c = 0; c < V - skipped; ++c) sum[r][c] = Entries::add(sum[r][c], x, column[c]);
     }
   }
 }
@@ -82,27 +98,36 @@ inline void pack_panel(const Real* points, int n, int d, int left, int from, Rea
 }
 
 // The block from coordinate `from` on of the distances of points i, top <= i < bottom, and
-// left + c, c < V * W, is joined to out[i * stride + c]; after the last block out holds keys.
-template <int W, int R, int V, class Entries, class Real>
-inline void distance_block(const Entries& entries, const Real* points, int n, int d, int top,
+// left + c, c < V * W, is joined to out[i * stride + c]; after the last block out holds keys. The
+// first `skipped` vectors of a row are left as they are.
+template <int W, int R, int V, int skipped = 0, class Entries, class Real, class RowsFrom>
+inline void distance_block(const Entries& entries, const RowsFrom& rows_from, int d, int top,
                            int bottom, int left, const Real* panel, int from, Real* out,
                            std::size_t stride) {
   const int to = from + deep < d ? from + deep : d;
   for (int i = top; i < bottom; i += R) {
-    const Real* x[R];
-    for (int r = 0; r < R; ++r) x[r] = row_of(points, n, d, i + r) + from;
-    Vec<Real, W> sum[R][V] = {};
-    add_tile<Entries, Real, W, R, V>(x, panel, to - from, sum);
+    Vec<Real, W> sum[R][V - skipped] = {};
+    add_tile<Entries, Real, W, R, V, skipped>(rows_from(i, from), panel, to - from, sum);
     for (int r = 0; r < R && i + r < bottom; ++r) {
       Real* row = out + std::size_t(i + r) * stride;
-      for (int c = 0; c < V; ++c) {
-        Vec<Real, W> total = sum[r][c];
+      for (int c = skipped; c < V; ++c) {
+        Vec<Real, W> total = sum[r][c - skipped];
         if (from > 0) total = Entries::join(load<Real, W>(row + c * W), total);
         if (to == d) total = entries.keys(total, i + r, left + c * W);
         store(row + c * W, total);
       }
     }
   }
+}
+
+// The rows of tiles of a cloud.
+template <int R, class Real>
+inline auto scattered(const Real* points, int n, int d) {
+  return [=](int i, int from) {
+    Scattered<Real, R> rows;
+    for (int r = 0; r < R; ++r) rows.row[r] = row_of(points, n, d, i + r) + from;
+    return rows;
+  };
 }
 
 // A cloud in panels of C points, the depth in blocks.
@@ -125,6 +150,11 @@ class Panels {
     return values_ + padded_ * std::size_t(from) + std::size_t(left) * std::size_t(depth);
   }
 
+  // The rows of tiles, of which none lies in two panels.
+  auto rows() const {
+    return [this](int i, int from) { return InPanel<Real, C>{at(i / C * C, from) + i % C}; };
+  }
+
  private:
   int d_;
   std::size_t padded_;
@@ -143,6 +173,12 @@ void distance_tiles(const Entries& entries, const Real* points, int n, int d, Sc
                     Team team, Real* rows, std::size_t stride) {
   constexpr int C = V * W, together = rows_in_cache<Real, R>;
   const Panels<C, Real> panels(points, n, d, scratch, team);
+  const auto rows_from = [&] {
+    if constexpr (C % R == 0)
+      return panels.rows();
+    else
+      return scattered<R>(points, n, d);
+  }();
   const int padded = (n + C - 1) / C * C, group = team.alone() ? padded : 64;
   const int groups = (n + group - 1) / group, blocks = (n + together - 1) / together;
   team.each(std::int64_t(blocks) * groups, [&](int, std::int64_t k) {
@@ -150,8 +186,14 @@ void distance_tiles(const Entries& entries, const Real* points, int n, int d, Sc
     for (int from = 0; from < d; from += deep)
       for (int left = std::max(begin, top / C * C); left < std::min(begin + group, n); left += C) {
         const int bottom = std::min({top + together, left + C, n});
-        distance_block<W, R, V>(entries, points, n, d, top, bottom, left, panels.at(left, from),
-                                from, rows + left, stride);
+        // From here on only the last vector of a row reaches beyond the diagonal.
+        const int half = std::clamp(top + (left + (V - 1) * W - top + R - 1) / R * R, top, bottom);
+        const auto block = [&](auto skipped, int first, int last) {
+          distance_block<W, R, V, skipped()>(entries, rows_from, d, first, last, left,
+                                             panels.at(left, from), from, rows + left, stride);
+        };
+        block(std::integral_constant<int, 0>(), top, half);
+        block(std::integral_constant<int, V - 1>(), half, bottom);
       }
   });
 }
@@ -194,8 +236,8 @@ Farthest<Real> farthest(const Real* points, int n, int d, Scratch& scratch, Team
     const int left = (strips - 1 - int(k)) * C, bottom = left + C < n ? left + C : n;
     for (int from = 0; from < d; from += deep) {
       pack_panel<C>(points, n, d, left, from, panel);
-      distance_block<W, R, V>(Direct<Rule, Real, W>(), points, n, d, 0, bottom, left, panel, from,
-                              strip, std::size_t(C));
+      distance_block<W, R, V>(Direct<Rule, Real, W>(), scattered<R>(points, n, d), d, 0, bottom,
+                              left, panel, from, strip, std::size_t(C));
     }
     for (int i = 0; i < bottom; ++i) offer_keys<C>(strip + std::size_t(i) * C, i, left, n, best);
   };
