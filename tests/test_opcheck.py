@@ -57,6 +57,24 @@ SAMPLES = [
         ),
     ),
     (
+        ops.signature_step,
+        (
+            *(points, leaf[..., :2].double(), pairs[:, :1].expand(2, 6, 2), "cosine", "euclidean"),
+            *(lengths, None, torch.rand(2), torch.rand(2), 1.0, 1.0, 2.0, True, True, False, True),
+        ),
+    ),
+    (
+        ops.signature_step,
+        (
+            points.half(),
+            points,
+            pairs[:, :1].expand(2, 6, 2),
+            "euclidean",
+            "manhattan",
+            *[None] * 4,
+        ),
+    ),
+    (
         ops.signature_edges,
         (points, leaf[..., :2], None, "cosine", "euclidean", lengths, None, True, False),
     ),

@@ -21,14 +21,14 @@ def exercise(device: torch.device) -> None:
             clouds = torch.randn(3, n, d, generator=generator, dtype=dtype).to(device)
             lengths = torch.tensor([n, 1, max(1, n // 2)], device=device)
             latents = clouds[..., :2].clone().requires_grad_()
+            moving = clouds.clone().requires_grad_()
             for metric in POINT_METRICS:
                 pairs = torchtopo.vietoris_rips_pairs(clouds, metric=metric, lengths=lengths)
                 torchtopo.pair_distances(latents, pairs, metric=metric).sum().backward()
-                train(clouds, latents, metric, lengths, pairs)
+                train(moving, latents, metric, lengths, pairs)
             matrices = torch.rand(3, n, n, generator=generator, dtype=dtype).to(device)
             torchtopo.minimum_spanning_tree(matrices, lengths=lengths)
             torch.ops.torchtopo.farthest_pairs(clouds, "euclidean", lengths, None)
-            moving = clouds.clone().requires_grad_()
             for convention in ("paper", "torch_topological"):
                 torchtopo.signature_loss(clouds[..., :1], moving, convention=convention).backward()  # type: ignore[arg-type]
             points, cu_seqlens = torchtopo.pack(list(clouds))
@@ -40,11 +40,16 @@ def exercise(device: torch.device) -> None:
 
 
 def train(x: Tensor, z: Tensor, metric: Metric, lengths: Tensor, pairs: Tensor) -> None:
-    """A training step in every convention, the pairs of `x` sought and given."""
+    """A training step of both spaces in every convention, the pairs of `x` sought and given."""
     for convention in get_args(Convention):
         for known in (None, pairs):
             torchtopo.signature_loss(
-                x, z, metric_x=metric, lengths=lengths, pairs_x=known, convention=convention
+                *(x, z),
+                metric_x=metric,
+                metric_z=metric,
+                lengths=lengths,
+                pairs_x=known,
+                convention=convention,
             ).backward()
 
 

@@ -126,3 +126,22 @@ def cuda_signature_losses(
     share: float,
     losses: int,
 ) -> None: ...
+def cuda_step_fits_a_block(x: Space, z: Space, bags: Bags, plan: int) -> bool: ...
+def cuda_signature_step_workspace(z: Space, bags: Bags) -> int: ...
+def cuda_signature_step(
+    where: Where,
+    x: Space,
+    # Each by which lengths are divided; room for the lengths, for the gradient of the points and
+    # for the slope in what divides, the last two or 0.
+    of_x: tuple[int, int, int, int, int, int],
+    x_by: float,
+    z: Space,
+    of_z: tuple[int, int, int, int, int, int],
+    z_by: float,
+    bags: Bags,
+    pairs_x: int,
+    shares: Each,
+    share: float,
+    out: tuple[int, int],
+    workspace: int,
+) -> None: ...

@@ -116,6 +116,31 @@ struct Compared {
 void signature_losses(const Compared& x, const Compared& z, std::int64_t bags, std::int64_t half,
                       const Shares& shares, void* losses, Stream stream);
 
+// One space of a step of training: its points, what divides its lengths, and room for its lengths
+// of the pairs, for the gradient of its points and for the slope in the divisor, unless null.
+struct Stepped {
+  AnySpace space;
+  Each by;
+  void *lengths, *gradient, *slope_of_divisor;
+};
+
+// A step of training with the signature loss where the pairs of x are known: the pairs, lengths and
+// losses that `signature_edges` and `signature_losses` would find, and the gradient that
+// `pair_pulls` would, bit for bit.
+struct Step {
+  Stepped x, z;
+  Bags bags;
+  const std::int64_t* pairs_x;
+  Shares shares;
+  std::int64_t* pairs;
+  void* losses;
+};
+
+// Whether a block is to do all of a bag's step; where it cannot hold the bag, never.
+bool step_fits_a_block(const AnySpace& x, const AnySpace& z, const Bags& bags, Plan plan);
+std::size_t signature_step_workspace(const AnySpace& z, const Bags& bags);
+void signature_step(const Step& step, void* workspace, Stream stream);
+
 void set_device(int device);
 int version();                // of the CUDA runtime inside: 13000 is 13.0
 const char* architectures();  // "75;80;...": what the kernels were compiled for

@@ -143,11 +143,11 @@ __device__ void sort(BlockTree<In> tree, int count) {
   block_sort(Choices<Key<In>, Short>{tree.keys, tree.codes}, places);
 }
 
-// From the edges in the order in which they were found to the rows that are returned. `distrusted`
-// bags are found again by the textbook.
+// From the edges in the order in which they were found to Kruskal's. `distrusted` bags are found
+// again by the textbook.
 template <class In, class Quick>
-__device__ __noinline__ void finish(const Space<In>& space, const Bag& place, BlockTree<In> tree,
-                                    bool distrusted, std::int64_t* edges, In* weights) {
+__device__ inline void put_in_order(const Space<In>& space, const Bag& place, BlockTree<In> tree,
+                                    bool distrusted) {
   const In* bag = values_of(space, place);
   const int count = place.size > 0 ? place.size - 1 : 0;
   __syncthreads();
@@ -166,8 +166,15 @@ __device__ __noinline__ void finish(const Space<In>& space, const Bag& place, Bl
   // Which end was the newer no longer matters, and would tell equal edges apart.
   for (int k = threadIdx.x; k < count; k += blockDim.x) tree.codes[k] |= 1;
   sort(tree, count);
+}
+
+// The same, and to the rows that are returned.
+template <class In, class Quick>
+__device__ __noinline__ void finish(const Space<In>& space, const Bag& place, BlockTree<In> tree,
+                                    bool distrusted, std::int64_t* edges, In* weights) {
+  put_in_order<In, Quick>(space, place, tree, distrusted);
   for (int k = threadIdx.x; k < place.out_rows; k += blockDim.x) {
-    const bool real = k < count;
+    const bool real = k < place.size - 1;
     const std::int64_t row = place.out + k;
     edges[2 * row] = real ? place.named + Ends<Short>::smaller(tree.codes[k]) : -1;
     edges[2 * row + 1] = real ? place.named + Ends<Short>::larger(tree.codes[k]) : -1;

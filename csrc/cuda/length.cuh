@@ -112,17 +112,18 @@ __device__ inline double warp_fold(std::int64_t d, Term term, Join join) {
 
 // The folds of `many` lists at once: their loads are under way together, and where a lane hands on
 // half of what it holds it takes the other half, in the order of one fold alone, so the bits are
-// the same. A lane gets the fold of list `folded_by(lane)`.
+// the same. A lane gets the fold of list `folded_by(lane)`. Loads of so many `rows` of a warp's
+// width are under way at once, too.
 template <int many>
 __device__ constexpr int folded_by(int lane) {
   return lane / (warp_size / many);
 }
 
-template <int many, class Term, class Join>
+template <int many, int rows, class Term, class Join>
 __device__ inline double warp_folds(std::int64_t d, Term term, Join join) {
   const int lane = threadIdx.x % warp_size;
   double folded[many] = {};
-#pragma unroll 1
+#pragma unroll rows
   for (std::int64_t k = lane; k < d; k += warp_size)
 #pragma unroll
     for (int e = 0; e < many; ++e) folded[e] = join(folded[e], term(e, k));
@@ -221,7 +222,7 @@ struct Pointed {
 // The lengths of `many` pairs by one warp, with the bits of `warp_length`; `pointed(e)` is a pair,
 // a lane gets the length of pair `folded_by(lane)`. Where a square has no root, and under cosine,
 // they are measured one by one.
-template <int many, class At>
+template <int many, int rows = 1, class At>
 __device__ double warp_lengths(At pointed, std::int64_t d, Metric metric) {
   if (metric != Metric::cosine) {
     decltype(pointed(0)) pair[many];
@@ -231,10 +232,10 @@ __device__ double warp_lengths(At pointed, std::int64_t d, Metric metric) {
       return double(pair[e].x[k]) - double(pair[e].y[k]);
     };
     const auto size = [&](int e, std::int64_t k) { return fabs(apart(e, k)); };
-    if (metric == Metric::manhattan) return warp_folds<many>(d, size, Plus());
-    if (metric == Metric::chebyshev) return warp_folds<many>(d, size, LargerOrNan());
+    if (metric == Metric::manhattan) return warp_folds<many, rows>(d, size, Plus());
+    if (metric == Metric::chebyshev) return warp_folds<many, rows>(d, size, LargerOrNan());
     const auto squared = [&](int e, std::int64_t k) { return apart(e, k) * apart(e, k); };
-    const double square = warp_folds<many>(d, squared, Plus());
+    const double square = warp_folds<many, rows>(d, squared, Plus());
     if (warp_min(int(has_a_root(square)))) return sqrt(square);
   }
   double own = 0;

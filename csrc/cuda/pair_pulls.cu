@@ -3,16 +3,11 @@
 // Pulls at one point are added in the order of the pairs, never by atomic additions, so a gradient
 // has the same bits in every run. For this the ends of a bag's pairs are sorted by the point that
 // they name; then a warp per point walks through its own.
-#include "length.cuh"
+#include "pulls.cuh"
 #include "sort.cuh"
 
 namespace torchtopo::cuda {
 namespace {
-
-// What a pair's gradient takes besides the coordinates of its ends.
-struct Pull {
-  double by, length, scale_x, scale_y;
-};
 
 constexpr std::uint64_t no_end = largest<std::uint64_t>;
 
@@ -20,60 +15,6 @@ constexpr std::uint64_t no_end = largest<std::uint64_t>;
 // order.
 __device__ inline std::uint64_t end_code(std::int64_t point, std::int64_t end) {
   return std::uint64_t(point) << 32 | std::uint64_t(end);
-}
-
-// Everything but the coordinates, by a whole warp. A length that is returned as zero or infinity
-// pulls nowhere.
-template <class Real>
-__device__ Pull pull_of(const Real* x, const Real* y, std::int64_t d, Metric metric, double by) {
-  Pull pull = {by, warp_length(x, y, d, metric), 1, 1};
-  if (pull.length == 0 || Real(pull.length) > largest<Real>) pull.by = 0;
-  visit(metric, [&](auto named) {
-    if constexpr (named == Metric::euclidean) {
-      // A subnormal length has no reciprocal; a power of two lifts it and the differences alike.
-      pull.scale_y = pull.length < 1e-290 ? 0x1p600 : 1.0;
-      pull.scale_x = by / (pull.length * pull.scale_y);
-    } else if constexpr (named == Metric::chebyshev) {
-      // The coordinates that attain the maximum share the pull.
-      const auto attains = [=](std::int64_t k) {
-        return fabs(double(x[k]) - double(y[k])) == pull.length ? 1.0 : 0.0;
-      };
-      pull.scale_x = by / warp_fold(d, attains, Plus());
-    } else if constexpr (named == Metric::cosine) {
-      pull.scale_x = warp_norm(d, [=](std::int64_t k) { return double(x[k]); });
-      pull.scale_y = warp_norm(d, [=](std::int64_t k) { return double(y[k]); });
-      if (pull.scale_x == 0 || pull.scale_y == 0) pull.by = 0;
-    } else {
-      static_assert(named == Metric::manhattan || named == Metric::precomputed,
-                    "a metric that has no pull here");
-    }
-  });
-  return pull;
-}
-
-__device__ inline double sign(double t) { return t > 0 ? 1.0 : t < 0 ? -1.0 : t; }
-
-// One coordinate of the pull at the end with coordinate `mine`; `first` says which end that is.
-__device__ inline double coordinate(const Pull& pull, Metric metric, double mine, double other,
-                                    bool first) {
-  if (pull.length != pull.length) return pull.length;
-  const double apart = mine - other;
-  return visit(metric, [=](auto named) -> double {
-    if constexpr (named == Metric::euclidean) {
-      return pull.scale_x * (apart * pull.scale_y);
-    } else if constexpr (named == Metric::manhattan) {
-      return pull.by * sign(apart);
-    } else if constexpr (named == Metric::chebyshev) {
-      return fabs(apart) < pull.length ? 0.0 : pull.scale_x * sign(apart);
-    } else if constexpr (named == Metric::cosine) {
-      const double norm = first ? pull.scale_x : pull.scale_y;
-      const double a = mine / norm, b = other / (first ? pull.scale_y : pull.scale_x);
-      return pull.by * ((a - b) - pull.length * a) / norm;
-    } else {
-      static_assert(named == Metric::precomputed, "a metric that has no pull here");
-      return 0;  // an entry has its gradient from torch
-    }
-  });
 }
 
 // The pairs of each bag and further ones, as one list.
@@ -88,11 +29,8 @@ struct Pulled {
                        : further.pairs + 2 * (bag * further.m + k - pairs.m);
   }
   __device__ double by(std::int64_t bag, std::int64_t k) const {
-    const double weight = weights ? double(weights[bag]) : 1.0;
-    return weight *
-           double(k < pairs.m
-                      ? static_cast<const Real*>(pairs.by)[bag * pairs.m + k]
-                      : static_cast<const Real*>(further.by)[bag * further.m + k - pairs.m]);
+    return k < pairs.m ? static_cast<const Real*>(pairs.by)[bag * pairs.m + k]
+                       : static_cast<const Real*>(further.by)[bag * further.m + k - pairs.m];
   }
 };
 
@@ -111,14 +49,14 @@ __global__ void __launch_bounds__(256, 2)  // registers for all loads of a pair 
   if (real) {
     // Measured from the smaller end, as the length is: its bits are the same either way.
     const std::int64_t u = i < j ? i : j, v = i < j ? j : i;
-    pull = pull_of(space.values + (first + u) * d, space.values + (first + v) * d, d, space.metric,
-                   pulled.by(bag, k));
+    const Real *x = space.values + (first + u) * d, *y = space.values + (first + v) * d;
+    pull = pull_of(x, y, d, space.metric, pulled.by(bag, k), warp_length(x, y, d, space.metric));
   }
   if (threadIdx.x % warp_size != 0) return;
-  const bool pulls_somewhere = real && (pull.by != 0 || pull.length != pull.length);
+  const bool pulling = real && pulls_somewhere(pull);
   pulls[pair] = pull;
-  ends[2 * pair] = pulls_somewhere ? end_code(i, 2 * k) : no_end;
-  ends[2 * pair + 1] = pulls_somewhere ? end_code(j, 2 * k + 1) : no_end;
+  ends[2 * pair] = pulling ? end_code(i, 2 * k) : no_end;
+  ends[2 * pair + 1] = pulling ? end_code(j, 2 * k + 1) : no_end;
 }
 
 struct Codes {
@@ -169,7 +107,7 @@ __global__ void __launch_bounds__(256)
       sum += Real(coordinate(pulls[bag * m + end / 2], space.metric, double(points[row * d + k]),
                              double(points[(bag * n + other) * d + k]), point < other));
     }
-    gradient[row * d + k] = sum;
+    gradient[row * d + k] = pulled.weights ? pulled.weights[bag] * sum : sum;
   }
 }
 

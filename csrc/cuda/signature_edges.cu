@@ -1,13 +1,9 @@
 // The edges of the trees of two spaces, each measured in both: what the signature loss compares.
+#include "compare.cuh"
 #include "length.cuh"
 
 namespace torchtopo::cuda {
 namespace {
-
-// Which is infinite in one space is left out of both; NaN stays, and is seen.
-__device__ inline bool one_is_infinite(double a, double b) {
-  return (a > largest<double> && b == b) || (b > largest<double> && a == a);
-}
 
 // A warp per pair: those of x before those of z. A tree's own lengths need not be measured again.
 template <class X, class Z>

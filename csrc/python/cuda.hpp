@@ -133,6 +133,35 @@ inline void bind_cuda(pybind11::module_& module) {
       },
       "where"_a, "x"_a, "x_by"_a, "z"_a, "z_by"_a, "bags"_a, "half"_a, "shares"_a, "share"_a,
       "losses"_a, Unlocked());
+  module.def(
+      "cuda_step_fits_a_block",
+      [](const AnySpace& x, const AnySpace& z, const Bags& bags, int plan) {
+        return cuda::step_fits_a_block(x, z, bags, cuda::Plan(plan));
+      },
+      "x"_a, "z"_a, "bags"_a, "plan"_a);
+  module.def("cuda_signature_step_workspace", &cuda::signature_step_workspace, "z"_a, "bags"_a,
+             Unlocked());
+  // Of a space: what divides its lengths; its lengths, its gradient and the slope of what divides.
+  module.def(
+      "cuda_signature_step",
+      [](const Where& where, const AnySpace& x, const Numbers<6>& of_x, double x_by,
+         const AnySpace& z, const Numbers<6>& of_z, double z_by, const Bags& bags, Size pairs_x,
+         const Numbers<3>& shares, double share, const Numbers<2>& out, Size workspace) {
+        const auto stepped = [](const AnySpace& space, const Numbers<6>& is, double by) {
+          return cuda::Stepped{space, each({is[0], is[1], is[2]}, by), at<void>(is[3]),
+                               at<void>(is[4]), at<void>(is[5])};
+        };
+        cuda::signature_step({stepped(x, of_x, x_by),
+                              stepped(z, of_z, z_by),
+                              bags,
+                              at<const Size>(pairs_x),
+                              {each(shares, share)},
+                              at<Size>(out[0]),
+                              at<void>(out[1])},
+                             at<void>(workspace), stream_of(where));
+      },
+      "where"_a, "x"_a, "of_x"_a, "x_by"_a, "z"_a, "of_z"_a, "z_by"_a, "bags"_a, "pairs_x"_a,
+      "shares"_a, "share"_a, "out"_a, "workspace"_a, Unlocked());
 }
 
 }  // namespace torchtopo

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 import torchtopo
+from torchtopo._operators import cuda as _cuda
 
 pytestmark = pytest.mark.cuda
 
@@ -28,6 +30,31 @@ def test_the_loss_and_its_gradient(device: torch.device, convention: str) -> Non
         gradients.append(there.grad.cpu())
     torch.testing.assert_close(values[1], values[0])
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev", "cosine"])
+def test_a_step_in_one_launch_has_the_bits_of_several(gpu: torch.device, metric: Any) -> None:
+    for bags, n, d, dtype in (
+        *((16, 256, 64, torch.float32), (300, 31, 3, torch.float32), (3, 512, 32, torch.float64)),
+        *((2, 1024, 8, torch.float64), (2, 1024, 32, torch.float32)),  # all the shared memory
+    ):
+        x = torch.randint(0, 9, (bags, n, 40), device=gpu).float()
+        z = torch.randint(0, 9, (bags, n, d), device=gpu).to(dtype)
+        z[:, ::2] += torch.rand_like(z[:, ::2])
+        pairs_x = torchtopo.vietoris_rips_pairs(x)
+        lengths = torch.randint(1, n + 1, (bags,), device=gpu)
+        found = []
+        for plan in ("one_block", "many_blocks", "one_block"):
+            clouds = x.clone().requires_grad_(), z.clone().requires_grad_()
+            settings: Any = {"metric_x": metric, "metric_z": metric, "lengths": lengths}
+            with _cuda.plan(plan):
+                loss = torchtopo.signature_loss(
+                    *clouds, pairs_x=pairs_x, convention="mil", z_scale=1.3, **settings
+                )
+            found.append([loss.detach(), *torch.autograd.grad(loss, clouds)])
+        for one, several, again in zip(*found, strict=True):
+            assert torch.equal(one, several)
+            assert torch.equal(one, again)
 
 
 def test_second_derivatives(device: torch.device) -> None:

@@ -34,6 +34,7 @@
 #define __host__
 #define __noinline__
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define CUDART_VERSION 0
 
 namespace cuda_on_host {

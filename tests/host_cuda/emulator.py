@@ -171,6 +171,29 @@ class Kernels:
         self._call("host_pair_lengths", points, wide, code, bags, n, d, pairs, m, out)
         return out
 
+    def signature_step(
+        self,
+        x: Array,
+        z: Array,
+        pairs_x: Array,
+        metric_x: str = "euclidean",
+        metric_z: str = "euclidean",
+        lengths: Array | None = None,
+    ) -> tuple[Array, ...]:
+        """The pairs, lengths, losses and gradients of the form "paper", in one launch."""
+        bags, n, d = z.shape
+        pairs = np.full((bags, 2 * n - 2, 2), -7, np.int64)
+        a, b = (np.full((bags, 2 * n - 2), -7, points.dtype) for points in (x, z))
+        out = pairs, a, b, np.full(bags, -7, np.promote_types(x.dtype, z.dtype))
+        gradients = np.full(x.shape, -7, x.dtype), np.full(z.shape, -7, z.dtype)
+        self._call(
+            "host_signature_step",
+            *(x, int(x.dtype == np.float64), METRICS[metric_x], x.shape[-1]),
+            *(z, int(z.dtype == np.float64), METRICS[metric_z], d),
+            *(bags, n, lengths, pairs_x, *out, *gradients),
+        )
+        return *out, *gradients
+
     def _call(self, name: str, *arguments: Any) -> None:
         converted = [_argument(a) for a in arguments]
         if getattr(self.library, name)(*converted):

@@ -33,6 +33,14 @@ def main(library: str) -> None:
         if metric != "precomputed":
             kernels.pair_lengths(data, rng.integers(-3, n + 3, (bags, 7, 2)), metric)
 
+            if n > 1:
+                given = rng.integers(-3, n + 3, (bags, n - 1, 2))
+                given[0, 0] = rng.choice(EXTREME, 2)
+                wide = data.astype(np.float64)
+                for x, z in ((data, data), (wide, data), (data, wide)):
+                    pairs, *_ = kernels.signature_step(x, z, given, metric, metric, lengths)
+                    assert ((pairs >= -1) & (pairs < n)).all()
+
             packed = data.reshape(-1, 3)
             total = len(packed)
             ends = np.sort(rng.integers(0, total + 1, bags + 1))
@@ -42,6 +50,9 @@ def main(library: str) -> None:
                 ends[rng.integers(bags + 1)] = rng.choice(EXTREME)
             edges, _ = kernels.trees(packed, metric, cu_seqlens=ends, plan=plan)
             assert ((edges >= -1) & (edges < total)).all()
+    # All the shared memory that a step can take.
+    for points in (rng.random((1, 1024, 8)), rng.random((1, 1024, 9)).astype(np.float32)):
+        kernels.signature_step(points, points, rng.integers(0, 1024, (1, 1023, 2)))
     # Bags so large that many blocks sort them.
     points = rng.random((2060, 1)).astype(np.float32)
     for ends in ([2000, 3], [0, 5]):

@@ -88,6 +88,31 @@ int host_pair_lengths(const void* points, int dtype, int metric, std::int64_t co
   });
 }
 
+// Every gradient is asked for.
+int host_signature_step(const void* x, int dtype_x, int metric_x, std::int64_t d_x, const void* z,
+                        int dtype_z, int metric_z, std::int64_t d_z, std::int64_t count,
+                        std::int64_t n, const std::int64_t* lengths, const std::int64_t* pairs_x,
+                        std::int64_t* pairs, void* a, void* b, void* losses, void* gradient_x,
+                        void* gradient_z) {
+  return guarded([&] {
+    const Each by_one = {nullptr, 0, 0, 1.0};
+    const AnySpace in_x = {x, dtype_x, d_x, Metric(metric_x)};
+    const AnySpace in_z = {z, dtype_z, d_z, Metric(metric_z)};
+    const Bags bags = {count, n, lengths, nullptr, count * n};
+    const std::size_t bytes = signature_step_workspace(in_z, bags);
+    std::unique_ptr<unsigned char[]> workspace(new unsigned char[bytes]);
+    std::memset(workspace.get(), 0x5a, bytes);
+    signature_step({{in_x, by_one, a, gradient_x, nullptr},
+                    {in_z, by_one, b, gradient_z, nullptr},
+                    bags,
+                    pairs_x,
+                    {{nullptr, 0, 0, 2.0}},
+                    pairs,
+                    losses},
+                   workspace.get(), nullptr);
+  });
+}
+
 int host_check(int error) {
   return guarded([&] { check(cudaError_t(error), "launching a kernel"); });
 }

@@ -119,26 +119,21 @@ class _Losses(torch.autograd.Function):
         )
         losses, *ctx.slopes = comparison.measured(scale_x, scale_z, slopes)
         ctx.comparison = comparison
-        ctx.numbers = [None if isinstance(of, Tensor) else of for of in (scale_x, scale_z)]
-        # A space without a gradient is not kept alive, and may be a tensor of inference mode.
-        ctx.save_for_backward(
-            *(of if requires_grad(of) else None for of in (x, z)),
-            *(_kept(of) if isinstance(of, Tensor) else None for of in (scale_x, scale_z)),
-        )
+        keep(ctx, x, z, scale_x, scale_z)
         return losses
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            return *_differentiable(ctx, grad), None
+            return *recorded(ctx, grad), None
         x, z, scale_x, scale_z = ctx.saved_tensors
         of_x, of_scale_x, of_z, of_scale_z = ctx.slopes
         comparison, need = ctx.comparison, ctx.needs_input_grad
         return (
             _pulled(grad, x, comparison.x, comparison.pairs, of_x, of_scale_x) if need[0] else None,
             _pulled(grad, z, comparison.z, comparison.pairs, of_z, of_scale_z) if need[1] else None,
-            _of_scale(grad, of_scale_x, scale_x) if need[2] else None,
-            _of_scale(grad, of_scale_z, scale_z) if need[3] else None,
+            of_scale(grad, of_scale_x, scale_x) if need[2] else None,
+            of_scale(grad, of_scale_z, scale_z) if need[3] else None,
             None,
         )
 
@@ -154,13 +149,24 @@ def _pulled(
     return pulled
 
 
-def _of_scale(grad: Tensor, of_scale: Tensor, scale: Tensor) -> Tensor:
-    by_bag = grad * of_scale
+def of_scale(grad: Tensor, of_bags: Tensor, scale: Tensor) -> Tensor:
+    """The gradient of a scale, one for all bags or one of each, from those of the bags."""
+    by_bag = grad * of_bags
     return (by_bag.sum() if scale.dim() == 0 else by_bag).to(scale)
 
 
-def _differentiable(ctx: Any, grad: Tensor) -> list[Tensor | None]:
-    """The gradients of the graph, itself recorded."""
+def keep(ctx: Any, x: Tensor, z: Tensor, scale_x: Scale, scale_z: Scale) -> None:
+    """Keep the inputs for `recorded`."""
+    ctx.numbers = [None if isinstance(of, Tensor) else of for of in (scale_x, scale_z)]
+    # A space without a gradient is not kept alive, and may be a tensor of inference mode.
+    ctx.save_for_backward(
+        *(of if requires_grad(of) else None for of in (x, z)),
+        *(_kept(of) if isinstance(of, Tensor) else None for of in (scale_x, scale_z)),
+    )
+
+
+def recorded(ctx: Any, grad: Tensor) -> list[Tensor | None]:
+    """The gradients as the graph of `ctx.comparison` has them, itself recorded."""
     # Of the inputs themselves, grad would run the user's hooks.
     aliases: list[Any] = [None if of is None else of.view_as(of) for of in ctx.saved_tensors]
     x, z, *scales = aliases

@@ -14,6 +14,7 @@ from torchtopo._lengths import result_dtype
 from torchtopo._losses.comparison import Comparison, Side, on_a_device
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, check_scale, reduce
 from torchtopo._losses.squares import squares
+from torchtopo._losses.step import Step, in_one_launch
 from torchtopo._metric import Metric
 from torchtopo._operators import registry
 
@@ -127,6 +128,12 @@ def signature_loss(
 
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
+    by_maximum = x_by_maximum or z_by_maximum
+    share_of = None if by_maximum or cu_seqlens is not None else form.share
+    if pairs_x is not None and share_of and in_one_launch(x, z, metric_x, metric_z):
+        bags = PerBag(z, lengths, None, of=2)
+        step = Step(pairs_x, metric_x, metric_z, lengths, bags, share_of(bags))
+        return _reduced(step.losses(x, z, x_scale, z_scale), reduction, x, z)
     pairs, a, b, far, largest = registry.signature_edges(
         x,
         z,
@@ -141,7 +148,6 @@ def signature_loss(
     )
     per_bag = PerBag(z, lengths, cu_seqlens, of=2)
     share = None if form.share is None else form.share(per_bag)
-    by_maximum = x_by_maximum or z_by_maximum
     # One scale for all bags, as the module learns it, or none.
     one = z_scale is None or (isinstance(z_scale, Tensor) and z_scale.dim() == 0)
     plain = one and x_scale is None and not by_maximum and cu_seqlens is None
@@ -156,7 +162,12 @@ def signature_loss(
             per_bag,
             share,
         ).losses(x, z, x_scale, z_scale)
-    loss, dtype = reduce(loss, reduction), torch.promote_types(result_dtype(x), result_dtype(z))
+    return _reduced(loss, reduction, x, z)
+
+
+def _reduced(losses: Tensor, reduction: str, x: Tensor, z: Tensor) -> Tensor:
+    """The losses of bags as a user gets them."""
+    loss, dtype = reduce(losses, reduction), torch.promote_types(result_dtype(x), result_dtype(z))
     return loss if loss.dtype is dtype else loss.to(dtype)
 
 

@@ -22,8 +22,8 @@ Space: TypeAlias = tuple[int, int, int, int, bool]
 # How many, the most points of one, rows of all, and the addresses of lengths or cu_seqlens, or 0.
 Bags: TypeAlias = tuple[int, int, int, int, int]
 
-_DTYPES = {torch.float32: 0, torch.float64: 1}
-_METRICS = {metric: place for place, metric in enumerate(METRICS)}
+DTYPES = {torch.float32: 0, torch.float64: 1}
+PLACES = {metric: place for place, metric in enumerate(METRICS)}
 
 
 def at_pairs(points: Tensor, pairs: Tensor, metric: str) -> tuple[Tensor, Space, Bags, Tensor]:
@@ -52,12 +52,12 @@ def of_batch(
 def space_of(points: Tensor, metric: str, symmetric: bool = False) -> tuple[Tensor, Space]:
     """Contiguous values of the dtype in which they are measured, and what the kernels are told."""
     dtype = points.dtype
-    number = _DTYPES.get(dtype)
+    number = DTYPES.get(dtype)
     if number is None:
         points = points.detach().to(measured_in(dtype))
-        number = _DTYPES[points.dtype]
+        number = DTYPES[points.dtype]
     values = points.contiguous()
-    return values, (values.data_ptr(), number, values.shape[-1], _METRICS[metric], symmetric)
+    return values, (values.data_ptr(), number, values.shape[-1], PLACES[metric], symmetric)
 
 
 def bags_of(
@@ -112,7 +112,7 @@ def shape_of_bags(points: Tensor, cu_seqlens: Tensor | None) -> tuple[int, ...]:
 
 def reals_of(values: Tensor) -> tuple[int, int]:
     """The address and the dtype of measured values."""
-    return values.data_ptr(), _DTYPES[values.dtype]
+    return values.data_ptr(), DTYPES[values.dtype]
 
 
 def pulls_of(grad: Tensor, values: Tensor, pairs: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from torchtopo._bags import renamed
 from torchtopo._metric import measured_in
 from torchtopo._operators import generic
 from torchtopo._operators.arguments import (
+    DTYPES,
+    PLACES,
     Bags,
     Space,
     at_pairs,
@@ -285,6 +287,71 @@ def signature_losses(
     return losses, *out_x, *out_z
 
 
+def step_fits_a_block(x: Tensor, z: Tensor, metric_x: str, metric_z: str) -> bool:
+    """Whether a step with known pairs of x is to be one launch; shapes and dtypes decide."""
+    in_x, in_z = (
+        (0, DTYPES[measured_in(points.dtype)], points.shape[-1], PLACES[metric], False)
+        for points, metric in ((x, metric_x), (z, metric_z))
+    )
+    *batch, n, _ = x.shape
+    count = math.prod(batch)
+    fits: bool = _C.cuda_step_fits_a_block(in_x, in_z, (count, n, count * n, 0, 0), _plan)
+    return fits
+
+
+def signature_step(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor,
+    metric_x: str,
+    metric_z: str,
+    lengths: Tensor | None,
+    scale_x: Tensor | None,
+    scale_z: Tensor | None,
+    share: Tensor | None,
+    x_by: float = 1,
+    z_by: float = 1,
+    by: float = 2,
+    gradient_x: bool = False,
+    gradient_z: bool = False,
+    slope_x: bool = False,
+    slope_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """All of it in one launch, if a block can hold a bag (under cosine another finds units)."""
+    _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, None)
+    if not step_fits_a_block(x, z, metric_x, metric_z):
+        spaces, divided = (x, z, pairs_x, metric_x, metric_z, lengths), (scale_x, scale_z, share)
+        wanted = (gradient_x, gradient_z, slope_x, slope_z)
+        return generic.signature_step(*spaces, *divided, x_by, z_by, by, *wanted)
+    (values_x, space_x), (values_z, space_z) = space_of(x, metric_x), space_of(z, metric_z)
+    _kept, bags = bags_of(x, lengths)
+    given, (*batch, m, _) = pairs_x.contiguous(), pairs_x.shape
+    pairs = given.new_empty((*batch, 2 * m, 2))
+    a, b = values_x.new_empty(*batch, 2 * m), values_z.new_empty(*batch, 2 * m)
+    losses = a.new_empty(batch, dtype=torch.promote_types(a.dtype, b.dtype))
+    of_x, x_by, out_x, _x = _stepped(values_x, a, scale_x, x_by, gradient_x, slope_x)
+    of_z, z_by, out_z, _z = _stepped(values_z, b, scale_z, z_by, gradient_z, slope_z)
+    shares, _shares = _each(share)
+    with torch.cuda.device(pairs.device):
+        workspace = _workspace(_C.cuda_signature_step_workspace(space_z, bags), pairs.device)
+        _C.cuda_signature_step(
+            *(_where(pairs), space_x, of_x, x_by, space_z, of_z, z_by, bags, given.data_ptr()),
+            *(shares, by, (pairs.data_ptr(), losses.data_ptr()), workspace.data_ptr()),
+        )
+    return losses, pairs, a, b, *out_x, *out_z
+
+
+def _stepped(
+    values: Tensor, lengths: Tensor, scale: Tensor | None, by: float, gradient: bool, slope: bool
+) -> tuple[Any, float, tuple[Tensor, Tensor], object]:
+    """A space as `cuda_signature_step` takes it, its gradients, and who owns what it reads."""
+    of_points = values.new_empty(values.shape if gradient else 0)
+    of_scale = values.new_empty(lengths.shape[:-1] if slope and scale is not None else 0)
+    numbers, by, owner = _divided(scale, by, values.device)
+    told = (*numbers, lengths.data_ptr(), _address(of_points), _address(of_scale))
+    return told, by, (of_points, of_scale), owner
+
+
 def _compared(
     lengths: Tensor, scale: Tensor | None, by: float, largest: bool, wanted: bool
 ) -> tuple[Any, float, tuple[Tensor, Tensor], object]:
@@ -292,11 +359,19 @@ def _compared(
     values, each = lengths.contiguous(), lengths.shape[:-1]
     slopes = values.new_empty(values.shape if wanted else 0)
     of_scale = values.new_empty(each if wanted and scale is not None else 0)
-    if scale is not None and scale.device != values.device:  # one number, of the CPU
-        by, scale = scale.item(), None
-    numbers, owner = _each(scale)
+    numbers, by, owner = _divided(scale, by, values.device)
     told = (*reals_of(values), *numbers, int(largest), _address(slopes), _address(of_scale))
     return told, by, (slopes, of_scale), (values, owner)
+
+
+def _divided(
+    scale: Tensor | None, by: float, device: torch.device
+) -> tuple[tuple[int, int, int], float, Tensor | None]:
+    """What divides lengths: numbers that the kernel reads, or one number."""
+    if scale is not None and scale.device != device:  # one number, of the CPU
+        by, scale = scale.item(), None
+    numbers, owner = _each(scale)
+    return numbers, by, owner
 
 
 def _each(numbers: Tensor | None) -> tuple[tuple[int, int, int], Tensor | None]:

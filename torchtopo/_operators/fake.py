@@ -118,3 +118,36 @@ def signature_losses(
         b.new_empty(b.shape if slopes_z else 0),
         b.new_empty(each if slopes_z and scale_z is not None else 0),
     )
+
+
+def signature_step(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor,
+    metric_x: str,
+    metric_z: str,
+    lengths: Tensor | None,
+    scale_x: Tensor | None,
+    scale_z: Tensor | None,
+    share: Tensor | None,
+    x_by: float = 1,
+    z_by: float = 1,
+    by: float = 2,
+    gradient_x: bool = False,
+    gradient_z: bool = False,
+    slope_x: bool = False,
+    slope_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    spaces = (x, z, pairs_x, metric_x, metric_z, lengths, None, False, False)
+    pairs, a, b, _far, _largest = signature_edges(*spaces)
+    losses, *_slopes = signature_losses(a, b, scale_x, scale_z, share)
+    return (
+        losses,
+        pairs,
+        a,
+        b,
+        a.new_empty(x.shape if gradient_x else 0),
+        a.new_empty(losses.shape if slope_x and scale_x is not None else 0),
+        b.new_empty(z.shape if gradient_z else 0),
+        b.new_empty(losses.shape if slope_z and scale_z is not None else 0),
+    )

@@ -123,6 +123,49 @@ def signature_losses(
     return losses, of_x, of_scale_x, of_z, of_scale_z
 
 
+def signature_step(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor,
+    metric_x: str,
+    metric_z: str,
+    lengths: Tensor | None,
+    scale_x: Tensor | None,
+    scale_z: Tensor | None,
+    share: Tensor | None,
+    x_by: float = 1,
+    z_by: float = 1,
+    by: float = 2,
+    gradient_x: bool = False,
+    gradient_z: bool = False,
+    slope_x: bool = False,
+    slope_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The losses of bags whose pairs of x are known, with what leads to them and back from them.
+
+    The pairs and their lengths in both spaces are those of `signature_edges`, losses those of
+    `signature_losses`; then come the gradient of a bag's loss in its points of x, in what divides
+    their distances, and the same of z, in the dtypes of the lengths; empty where nobody asks.
+    """
+    ops = torch.ops.torchtopo
+    spaces = (x, z, pairs_x, metric_x, metric_z, lengths, None, False, False)
+    pairs, a, b, _far, _largest = ops.signature_edges(*spaces)
+    losses, of_x, of_scale_x, of_z, of_scale_z = ops.signature_losses(
+        *(a, b, scale_x, scale_z, share, x_by, z_by, by, False, False),
+        *(gradient_x or slope_x, gradient_z or slope_z),
+    )
+    found = []
+    for points, metric, slopes, of_scale, gradient, slope in (
+        (x, metric_x, of_x, of_scale_x, gradient_x, slope_x),
+        (z, metric_z, of_z, of_scale_z, gradient_z, slope_z),
+    ):
+        values = points.detach().to(slopes.dtype)
+        pulled = ops.pair_pulls(slopes, values, pairs, metric) if gradient else a.new_empty(0)
+        found += [pulled.to(slopes.dtype), of_scale if slope else slopes.new_empty(0)]
+    gradient_of_x, slope_of_x, gradient_of_z, slope_of_z = found
+    return losses, pairs, a, b, gradient_of_x, slope_of_x, gradient_of_z, slope_of_z
+
+
 def _divisor(scale: Tensor | None, by: float, largest: bool) -> Tensor | float | None:
     """What lengths are divided by, None for 1."""
     if scale is None:

@@ -135,6 +135,17 @@ OPERATORS = (
         cuda.signature_losses,
     ),
     Operator(
+        "signature_step(Tensor x, Tensor z, Tensor pairs_x, str metric_x, str metric_z,"
+        " Tensor? lengths, Tensor? scale_x, Tensor? scale_z, Tensor? share, float x_by=1,"
+        " float z_by=1, float by=2, bool gradient_x=False, bool gradient_z=False,"
+        " bool slope_x=False, bool slope_z=False)"
+        " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+        fake.signature_step,
+        generic.signature_step,
+        generic.signature_step,
+        cuda.signature_step,
+    ),
+    Operator(
         "single_linkage(Tensor pairs, Tensor heights, Tensor? cu_seqlens) -> Tensor",
         measures.single_linkage_fake,
         measures.single_linkage_cpu,
@@ -166,6 +177,7 @@ pair_lengths = _defined["pair_lengths"]
 pair_pulls = _defined["pair_pulls"]
 signature_edges = _defined["signature_edges"]
 signature_losses = _defined["signature_losses"]
+signature_step = _defined["signature_step"]
 single_linkage = _defined["single_linkage"]
 tree_exchange = _defined["tree_exchange"]
 matching = _defined["matching"]
