@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
                                            model.standardize)  # fmt: skip
                         out = model(x[None])
                         mil = F.cross_entropy(out.bag, torch.tensor([bag.label]))
-                        topo, _ = regularizer(input_space(points, config["scale"]), out.latents[0])
+                        topo = regularizer(input_space(points, config["scale"]), out.latents[0])
                         norms.append([_norm(loss, parameters)
                                       for loss in (mil, config["lam"] * topo)])  # fmt: skip
                         pooled.append(out.pooled.vector[0].detach())

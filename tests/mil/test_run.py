@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,9 @@ from mil_rbc.options import Options
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import main
 from mil_rbc.run_folder import Record, RunFolder
-from tests.mil.commands import arguments, bags_folder
+from tests.mil.commands import ROOT, arguments, bags_folder
 
+GRADIENTS = ROOT / "tools" / "gradients.py"
 VARIANTS = len(POOLINGS) * 2  # without and with topology
 
 
@@ -54,6 +57,17 @@ def test_everything_is_written(out: Path) -> None:
         assert files == {"checkpoint.pt", "metrics.csv", "predictions.csv", "instances.csv",
                          "result.json"}  # fmt: skip
     assert not list(out.rglob("*.part"))
+
+
+@pytest.mark.skipif(not GRADIENTS.exists(), reason="tests apart from the sources")
+def test_gradients_of_a_run_are_tabled(out: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(GRADIENTS), str(out)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1:-1] for line in (out / "gradients.md").read_text().splitlines()[2:]]
+    assert len(rows) == VARIANTS
+    assert all(float(norm) > 0 for row in rows for norm in row[2:7])
 
 
 def test_columns(out: Path, vectors: Cohort) -> None:
