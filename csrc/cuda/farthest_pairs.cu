@@ -1,8 +1,8 @@
 // The farthest pair of each bag: what the conventions that divide by a bag's largest distance need.
 //
-// Every distance is measured exactly, once, by a warp per row; then a block per bag takes the
-// largest. Infinite distances are passed over, NaN comes before all, ties go to the smaller (i, j).
-// Two spaces of one type share the launches.
+// Every distance is measured exactly, once, by a warp per row, four at a time; then a block per bag
+// takes the largest. Infinite distances are passed over, NaN comes before all, ties go to the
+// smaller (i, j). Two spaces of one type share the launches.
 #include "finish.cuh"
 
 namespace torchtopo::cuda {
@@ -34,12 +34,19 @@ __device__ Farthest farthest_of_row(const Bags& bags, const Space<In>& space, st
     }
     return warp_min(best);
   }
-  for (std::int64_t j = i + 1; j < place.size; ++j) {
-    const double length = warp_length(bag + i * d, bag + j * d, d, space.metric);
+  constexpr int many = measured_at_once;
+  for (std::int64_t begin = i + 1; begin < place.size; begin += many) {
+    const auto pointed = [&](int e) {
+      const std::int64_t j = begin + e < place.size ? begin + e : place.size - 1;
+      return Pointed<In>{bag + i * d, bag + j * d};
+    };
+    const double length = warp_lengths<many, 2>(pointed, d, space.metric);
+    const std::int64_t j = begin + folded_by<many>(lane);
+    if (j >= place.size) continue;
     const Farthest found = far<In>(length, row, place.first + j);
     if (found < best) best = found;
   }
-  return best;
+  return warp_min(best);
 }
 
 // Of the space that a block has to do with: the blocks of x come before those of z.

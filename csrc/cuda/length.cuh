@@ -137,8 +137,8 @@ __device__ inline double warp_folds(std::int64_t d, Term term, Join join) {
     held /= 2;
 #pragma unroll
     for (int e = 0; e < held; ++e) {
-      const double kept = folded[upper ? e + held : e], given = folded[upper ? e : e + held];
-      folded[e] = join(kept, __shfl_xor_sync(whole_warp, given, step));
+      const double low = folded[e], high = folded[e + held];  // chosen by value: no memory
+      folded[e] = join(upper ? high : low, __shfl_xor_sync(whole_warp, upper ? low : high, step));
     }
   }
   return folded[0];

@@ -123,10 +123,10 @@ inline bool one_launch_is_faster(const AnySpace& x, const AnySpace& z, const Bag
   const int threads = step_threads(bags, vertices);
   const double warps = threads / 32;
   const double waves = std::ceil(count * threads / (multiprocessors * step_block));
-  // Four lengths by each of a multiprocessor's 16 warps: 330 instructions and 58 for 32
+  // Four lengths by each of a multiprocessor's 16 warps: 280 instructions and 58 for 32
   // coordinates, four fifths of the slots used. Cosine distances are measured one by one.
   const auto four = [](const AnySpace& space) {
-    return (0.94 + 0.0051 * double(space.d)) * (space.metric == Metric::cosine ? 4 : 1);
+    return (0.8 + 0.0051 * double(space.d)) * (space.metric == Metric::cosine ? 4 : 1);
   };
   const double measuring = std::ceil(pairs / (4 * warps)) * (four(x) + four(z));
   const double sorting = 2 + 0.01 * n;

@@ -60,9 +60,17 @@ __device__ inline void grow(const Real* points, int n, int d, const BlockTree<In
     for (; outside > keep; --outside, ++found) {
       Chosen best = Chosen::none();
       if (warp < busy) {
+        constexpr int loads = int(ceil_div(dim, warp_size));  // of a lane, all under way at once
+        Real fetched[loads];
+#pragma unroll
+        for (int l = 0; l < loads; ++l) {
+          const int k = lane + l * warp_size;
+          fetched[l] = k < d ? points[newest * d + k] : Real(0);
+        }
         __syncwarp();
-        for (int k = lane; k < dim; k += warp_size)
-          joined[k] = k < d ? points[newest * d + k] : Real(0);
+#pragma unroll
+        for (int l = 0; l < loads; ++l)
+          if (lane + l * warp_size < dim) joined[lane + l * warp_size] = fetched[l];
         __syncwarp();
 #pragma unroll
         for (int s = 0; s < vertices; ++s) {

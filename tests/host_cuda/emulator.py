@@ -171,6 +171,13 @@ class Kernels:
         self._call("host_pair_lengths", points, wide, code, bags, n, d, pairs, m, out)
         return out
 
+    def farthest_pairs(self, points: Array, metric: str = "euclidean") -> Array:
+        bags, n, d = points.shape
+        pairs = np.full((bags, 2), -7, np.int64)
+        wide = int(points.dtype == np.float64)
+        self._call("host_farthest_pairs", points, wide, METRICS[metric], bags, n, d, pairs)
+        return pairs
+
     def signature_step(
         self,
         x: Array,

@@ -88,6 +88,18 @@ int host_pair_lengths(const void* points, int dtype, int metric, std::int64_t co
   });
 }
 
+int host_farthest_pairs(const void* points, int dtype, int metric, std::int64_t count,
+                        std::int64_t n, std::int64_t d, std::int64_t* pairs) {
+  return guarded([&] {
+    const AnySpace space = {points, dtype, d, Metric(metric)};
+    const Bags bags = {count, n, nullptr, nullptr, count * n};
+    const std::size_t bytes = farthest_pairs_workspace(bags, 1);
+    std::unique_ptr<unsigned char[]> workspace(new unsigned char[bytes]);
+    farthest_pairs({space, pairs, nullptr, 0}, {space, nullptr, nullptr, 0}, bags, workspace.get(),
+                   nullptr);
+  });
+}
+
 // Every gradient is asked for.
 int host_signature_step(const void* x, int dtype_x, int metric_x, std::int64_t d_x, const void* z,
                         int dtype_z, int metric_z, std::int64_t d_z, std::int64_t count,

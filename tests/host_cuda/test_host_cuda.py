@@ -134,6 +134,22 @@ def test_a_warp_measures_several_edges_at_once(
     assert library.last_switches() / (255 * 32) < most
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+def test_the_farthest_are_measured_four_at_once(library: emulator.Kernels, metric: str) -> None:
+    """In fewer operations of a warp than the five that a length alone takes."""
+    library.schedule("in_order")
+    rng = np.random.default_rng(27)
+    for n in (2, 3, 5, 6, 90):
+        points = rng.random((2, n, 40)).astype(np.float32)
+        before = library.switches()
+        pairs = library.farthest_pairs(points, metric)
+        taken = library.switches() - before
+        for found, bag in zip(pairs, points, strict=True):
+            exact = np.triu(distances(bag, metric), 1)
+            assert tuple(found) == np.unravel_index(exact.argmax(), exact.shape)
+    assert taken / (2 * 32 * n * (n - 1) / 2) < 4
+
+
 def test_a_small_bag_takes_five_launches(library: emulator.Kernels) -> None:
     """Two that prepare, a scan, all rounds, and the edges in order."""
     rng = np.random.default_rng(24)
