@@ -147,12 +147,21 @@ struct EdgeLanes<float, W, true> {
   }
 };
 
+// What is left in lanes that are offered edges: the smaller of two; one that is gone stays so.
 template <int W>
-inline EdgeLanes<float, W, true> minimum(EdgeLanes<float, W, true> a, EdgeLanes<float, W, true> b) {
-  return {minimum(a.low, b.low), minimum(a.high, b.high)};
+inline EdgeLanes<float, W, true> offered(EdgeLanes<float, W, true> edges,
+                                         EdgeLanes<float, W, true> lanes) {
+  return {minimum(edges.low, lanes.low), minimum(edges.high, lanes.high)};
+}
+// The smaller of two, where lanes that are gone are passed over.
+template <int W>
+inline EdgeLanes<float, W, true> smaller_of(EdgeLanes<float, W, true> lanes,
+                                            EdgeLanes<float, W, true> edges) {
+  return offered(lanes, edges);
 }
 
-// Everything else: weight and endpoints side by side. The weight of a lane that is gone is -1.
+// Everything else: weight and endpoints side by side. The weight of a lane that is gone is the
+// least signed number, so that no edge is smaller, and, as unsigned, larger than all weights.
 template <class Real, int W>
 struct EdgeLanes<Real, W, false> {
   static constexpr int width = W;
@@ -163,6 +172,7 @@ struct EdgeLanes<Real, W, false> {
   Vertices weight, ends;
 
   static constexpr Vertex absent_weight = std::numeric_limits<Key<Real>>::max();
+  static constexpr Vertex gone = std::numeric_limits<Vertex>::min();
 
   static EdgeLanes absent() {
     return {broadcast<Vertex, W>(absent_weight),
@@ -174,9 +184,11 @@ struct EdgeLanes<Real, W, false> {
     return {convert<Vertex, W>(weights), ends_of<32>(side, u, v)};
   }
 
-  void erase(Vertices u, Vertices v) { weight = select(u == v, broadcast<Vertex, W>(-1), weight); }
+  void erase(Vertices u, Vertices v) {
+    weight = select(u == v, broadcast<Vertex, W>(gone), weight);
+  }
 
-  void erase(int lane) { weight[lane] = -1; }
+  void erase(int lane) { weight[lane] = gone; }
 
   void move(int lane, const EdgeLanes& other, int other_lane) {
     weight[lane] = other.weight[other_lane];
@@ -209,11 +221,24 @@ struct EdgeLanes<Real, W, false> {
   }
 };
 
+template <class V, class Weights>
+inline V ends_of_smaller(Weights a, Weights b, V ends_of_a, V ends_of_b) {
+  const V of_equals = select(a == b, minimum(ends_of_a, ends_of_b), ends_of_b);
+  return select(a < b, ends_of_a, of_equals);
+}
 template <class Real, int W>
-inline EdgeLanes<Real, W, false> minimum(EdgeLanes<Real, W, false> a, EdgeLanes<Real, W, false> b) {
-  const auto less = (a.weight < b.weight) | ((a.weight == b.weight) & (a.ends < b.ends));
-  const auto there = broadcast<std::int64_t, W>(-1) < a.weight;
-  return {select(less & there, a.weight, b.weight), select(less & there, a.ends, b.ends)};
+inline EdgeLanes<Real, W, false> offered(EdgeLanes<Real, W, false> edges,
+                                         EdgeLanes<Real, W, false> lanes) {
+  return {minimum(edges.weight, lanes.weight),
+          ends_of_smaller(edges.weight, lanes.weight, edges.ends, lanes.ends)};
+}
+template <class Real, int W>
+inline EdgeLanes<Real, W, false> smaller_of(EdgeLanes<Real, W, false> lanes,
+                                            EdgeLanes<Real, W, false> edges) {
+  using Unsigned = Vec<std::uint64_t, W>;
+  const auto a = bits<Unsigned>(lanes.weight), b = bits<Unsigned>(edges.weight);
+  return {bits<decltype(lanes.weight)>(minimum(a, b)),
+          ends_of_smaller(a, b, lanes.ends, edges.ends)};
 }
 
 }  // namespace torchtopo::ISA

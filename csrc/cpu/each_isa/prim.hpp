@@ -88,9 +88,9 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
         if (on_diagonal) keys[newest % W] = 0;
         largest = maximum(keys, largest);
       }
-      Lanes mine = minimum(Lanes::between(side, u, v, weights), frontier[b]);
+      Lanes mine = offered(Lanes::between(side, u, v, weights), frontier[b]);
       if (on_diagonal) mine.erase(u, v);
-      best = minimum(mine, best);
+      best = smaller_of(mine, best);
       frontier[b] = mine;
     };
     const int home = newest / W, end = blocks - 1;

@@ -175,7 +175,7 @@ class PrimCoarse {
     for (int t = 0; t < vectors; ++t) {
       Lanes& mine = frontier_[first + Index(t)];
       const Vertices u = vertices_[first + Index(t)];
-      mine = minimum(Lanes::between(Either(), u, v, length_keys<Real, W>(sum[t])), mine);
+      mine = offered(Lanes::between(Either(), u, v, length_keys<Real, W>(sum[t])), mine);
       store(weights + t * W, mine.weights());
     }
     std::int16_t* limits = limits_ + strip * L;
@@ -189,7 +189,7 @@ class PrimCoarse {
   void find_shortest(Index block) {
     Lanes best = Lanes::absent();
     for (Index t = block * (B / W); t < (block + 1) * (B / W); ++t)
-      best = minimum(frontier_[t], best);
+      best = smaller_of(frontier_[t], best);
     shortest_[block] = best.smallest();
   }
 

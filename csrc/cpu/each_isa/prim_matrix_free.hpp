@@ -73,7 +73,7 @@ struct Remaining {
 
 template <class Lanes, class Rule, class Real>
 void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<Real>* tree) {
-  constexpr int W = Lanes::width, together = 4;
+  constexpr int W = Lanes::width, together = ROWS < 8 ? 4 : 8;  // as registers allow
   using Lengths = Vec<Real, W>;
   using Vertex = typename Lanes::Vertex;
   using Weights = typename Lanes::Weights;
@@ -88,8 +88,8 @@ void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<R
     const auto meet = [&](int block, Lengths lengths) {
       Lanes& mine = remaining.frontier[block];
       const Weights weights = length_keys<Real, W>(lengths);
-      mine = minimum(Lanes::between(Either(), remaining.vertices[block], v, weights), mine);
-      best = minimum(mine, best);
+      mine = offered(Lanes::between(Either(), remaining.vertices[block], v, weights), mine);
+      best = smaller_of(mine, best);
     };
     const int blocks = (remaining.count + W - 1) / W;
     int block = 0;
