@@ -29,9 +29,10 @@ class Merges {
         rows[0] = rows[1] = -1, rows[2] = rows[3] = 0;
         continue;
       }
-      const Cluster a = of(components_.find(i)), b = of(components_.find(j));
-      components_.merge(i, j);
-      Cluster& both = of(components_.find(i));
+      const std::int64_t of_i = components_.find(i), of_j = components_.find(j);
+      const Cluster a = of(of_i), b = of(of_j);
+      components_.merge(of_i, of_j);
+      Cluster& both = of(std::min(of_i, of_j));
       both = {vertices + k, a.size + b.size};
       rows[0] = Real(std::min(a.number, b.number));
       rows[1] = Real(std::max(a.number, b.number));

@@ -73,8 +73,7 @@ struct Remaining {
 
 template <class Lanes, class Rule, class Real>
 void prim_matrix_free(const Real* points, int n, int d, Scratch& scratch, Edge<Real>* tree) {
-  // As registers allow; of floats more gain nothing, and cost where a row does not fit the cache.
-  constexpr int W = Lanes::width, together = ROWS < 8 || sizeof(Real) == 4 ? 4 : 8;
+  constexpr int W = Lanes::width, together = 4;
   using Lengths = Vec<Real, W>;
   using Vertex = typename Lanes::Vertex;
   using Weights = typename Lanes::Weights;
