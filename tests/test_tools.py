@@ -147,3 +147,50 @@ def test_gains_are_set_beside_the_units_that_died(tmp_path: Path):
     assert "| both | relu, minus elu |  |  | +15.0 (-175.6 to +205.6) |" in text
     assert "| max | relu | 1 | 1 | 0 | 0 | 1.00 | -1.00 (-1.00 to -1.00) |" in text
     assert "| max | elu | 1 | " not in text
+
+
+def test_rows_of_cohorts_that_are_not_at_hand_are_kept(tmp_path: Path):
+    folder = tmp_path / "runs" / "confirm"
+    folder.mkdir(parents=True)
+    head = "cohort,pooling,outcome,without,with,difference,low,high,higher,pairs\n"
+    row = "musk1,average,auroc,0.8,0.9,0.1,0.05,0.15,9,9\n"
+    (folder / "effects.csv").write_text(head + row)
+    old = "| musk1 | attention | auroc | of long ago |"
+    last = "| mnist-50 | max | accuracy | of long ago |"
+    page = tmp_path / "page.md"
+    page.write_text(
+        f"<!-- confirm: confirm -->\n\n| h |\n| --- |\n{old}\n{last}\n\n<!-- /table -->\n"
+    )
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    new = "| musk1 | average | auroc | 80.0 | 90.0 | +10.0 | +5.0 to +15.0 | 9 of 9 |"
+    assert f"{old}\n{new}\n{last}\n" in page.read_text()
+
+
+def test_what_is_gained_is_read_over_replicates(tmp_path: Path):
+    areas = {  # off and signature in two replicates
+        "epochs=15": {"off": (0.5, 0.6), "signature": (0.7, 0.9)},
+        "epochs=60": {"off": (0.7, 0.8), "signature": (0.7, 0.9)},
+    }
+    for cell, arms in areas.items():
+        for replicate in range(2):
+            folder = tmp_path / "runs" / "a" / str(replicate + 1) / cell
+            folder.mkdir(parents=True)
+            epochs = cell.replace("=", ": ")
+            (folder / "config.yaml").write_text(f"{epochs}\nlr: 0.0002\nbeta_decay: 0.95\n")
+            rows = [f"max,{arm},{of[replicate]},{of[replicate]}\n" for arm, of in arms.items()]
+            (folder / "results.csv").write_text("pooling,topology,auroc,accuracy\n" + "".join(rows))
+            (folder / "baselines.csv").write_text("baseline,auroc,accuracy\nmean,0.8,0.6\n")
+            (folder.parent / "sweep.csv").write_text("")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- replicates: a -->\nold\n<!-- /table -->\n")
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert "| max | off, epochs 60 | 75.00 ± 7.1 | 75.00 ± 7.1 | 2 |" in text
+    assert "| mean | logistic regression | 80.00 ± 0.0 | 60.00 ± 0.0 | 2 |" in text
+    # Gains 20 and 30: 25 ± 12.7 · 5, t = 5
+    assert "| max | signature | off | +25.0 | -38.5 to +88.5 | 0.126 | 2 of 2 |" in text
+    assert "| max | signature, epochs 60 | off, epochs 60 | +5.0 | " in text
+    assert "| max | signature | off, epochs 60 | +5.0 | " in text
+    assert "| max | off, epochs 60 | off | +20.0 | +20.0 to +20.0 | 0.000 | 2 of 2 |" in text

@@ -12,9 +12,12 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- summary: a b c -->      differences of several runs side by side
     <!-- beside: a b c -->       the term in the run RUNS/a beside every other arm of these runs
     <!-- dead: a b c -->         what the term does to heads that die, and to those that cannot
+    <!-- confirm: confirm -->    the confirmatory experiment in RUNS/confirm
+    <!-- replicates: a b -->     what is gained in replicates, RUNS/a/1, RUNS/a/2, ..., each a sweep
     <!-- /table -->
 
-A mark is left as it is where a run that it names is not there.
+A mark is left as it is where a run that it names is not there, and so is a row of the confirmatory
+experiment.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ import pandas as pd
 import yaml
 from scipy import stats
 
+from mil_rbc.confirm.__main__ import HEAD, OUTCOMES, rows_by_name
 from mil_rbc.confirm.effects import effect
+from mil_rbc.confirm.plan import Plan
 from mil_rbc.report.statistics import corrected_t_test
 from mil_rbc.report.tables import PAPER, percent
 
@@ -37,8 +42,8 @@ ARMS = {"off": "without", "signature": "with"}
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
 KINDS = ("run", "sweep", "curve", "gradients", "cells", "presets", "speed", "summary", "beside",
-         "dead")  # fmt: skip
-MARK = re.compile(rf"(<!-- ({'|'.join(KINDS)}): ([^>]*?) -->\n).*?(<!-- /table -->)", re.S)
+         "dead", "confirm", "replicates")  # fmt: skip
+MARK = re.compile(rf"(<!-- ({'|'.join(KINDS)}): ([^>]*?) -->\n)(.*?)(<!-- /table -->)", re.S)
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -317,13 +322,71 @@ def rank_correlation(a: pd.Series, b: pd.Series, draws: int = 2000) -> str:
     return f"{found:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
+def confirm(runs: Path, name: str, before: str) -> str:
+    """Rows of the confirmatory experiment in the plan's order, those of `before` where not run."""
+    plan = Plan.read()
+    rows = {}
+    for row in before.splitlines()[len(HEAD.splitlines()) :]:
+        if row.startswith("| "):
+            cohort, pooling, outcome = row.split(" | ")[:3]
+            rows[cohort.removeprefix("| "), pooling, outcome] = row
+    rows |= rows_by_name(pd.read_csv(runs / name / "effects.csv"))
+    order = [(c, p, o) for c in plan.cohorts for p in plan.poolings for o in OUTCOMES]
+    return "\n".join([HEAD, *(rows[key] for key in order if key in rows)]) + "\n"
+
+
+def replicates(runs: Path, names: str) -> str:
+    """The term and what sweeps vary, in replicates with data and initial weights of their own.
+
+    An arm under the first combination's options is called by its name alone. The term is set
+    against no term under the same options, then against no term under each of the others, and that
+    against no term under the first.
+    """
+    folders = [c.parent for n in names.split() for c in sorted((runs / n).glob("*/*/config.yaml"))]
+    base, found = stored(folders[0]), []
+    for folder in folders:
+        own = stored(folder)
+        other = "".join(f", {k} {own[k]:g}" for k in ("epochs", "lr", "beta_decay")
+                        if own[k] != base[k])  # fmt: skip
+        of = pd.read_csv(folder / "results.csv").assign(replicate=folder.parent.name)
+        found.append(of.assign(condition=of["topology"] + other, other=other))
+    every = pd.concat(found).drop_duplicates(["pooling", "condition", "replicate"])
+    off, *others = (f"off{o}" for o in dict.fromkeys(every["other"]))
+    pairs = [(c.replace("off", "signature", 1), c) for c in (off, *others)]
+    pairs += [("signature", c) for c in others] + [(c, off) for c in others]
+    means, gains = [], []
+    for pooling, of in every.groupby("pooling", sort=False):
+        of = of.pivot(index="replicate", columns="condition", values=["auroc", "accuracy"])
+        for name in of["auroc"]:
+            shown = [percent(of[m, name].mean(), of[m, name].std()) for m in ("auroc", "accuracy")]
+            means.append([pooling, name, *shown, str(of["auroc", name].count())])
+        for high, low in [pair for pair in pairs if {*pair} <= {*of["auroc"]}]:
+            d = (of["auroc", high] - of["auroc", low]).dropna()
+            e = effect(d.tolist(), train=1, test=0)
+            p = 2 * stats.t.sf(abs(e.mean) / e.variance**0.5, e.pairs - 1)
+            interval = " to ".join(map(signed, e.interval()))
+            gains.append([pooling, high, low, signed(e.mean), interval, f"{p:.3f}",
+                          f"{(d > 0).sum()} of {e.pairs}"])  # fmt: skip
+    linear = pd.concat([pd.read_csv(f / "baselines.csv") for f in folders
+                        if f.name == folders[0].name])  # fmt: skip
+    for name, of in linear.groupby("baseline", sort=False):
+        shown = [percent(of[m].mean(), of[m].std()) for m in ("auroc", "accuracy")]
+        means.append([name, "logistic regression", *shown, str(len(of))])
+    head = ["pooling", "", "AUROC", "accuracy", "replicates"]
+    differences = table(["pooling", "AUROC of", "minus that of", "difference", "95 %", "p",
+                         "higher in"], gains)  # fmt: skip
+    return f"{table(head, means)}\n\n{differences}\n"
+
+
 def main(page: Path, runs: Path) -> None:
     """Fill in every mark of `page` whose run lies in `runs`."""
-    makers = (run, sweep, curve, gradients, cells, presets, speed, summary, beside, dead)
+    makers = (run, sweep, curve, gradients, cells, presets, speed, summary, beside, dead, confirm,
+              replicates)  # fmt: skip
     needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv",
              "summary": "paired.csv", "gradients": "gradients.md", "cells": "explanations.csv",
              "presets": "explanations.csv", "speed": "results.csv",
-             "beside": "results.csv", "dead": "results.csv"}  # fmt: skip
+             "beside": "results.csv", "dead": "results.csv", "confirm": "effects.csv",
+             "replicates": "1/sweep.csv"}  # fmt: skip
 
     def fill(found: re.Match[str]) -> str:
         kind, name = found[2], found[3]
@@ -331,7 +394,8 @@ def main(page: Path, runs: Path) -> None:
             if not (runs / each / needs[kind]).exists():
                 print(f"{runs / each} is not there yet", file=sys.stderr)
                 return found[0]
-        return f"{found[1]}\n{makers[KINDS.index(kind)](runs, name)}\n{found[4]}"
+        before = [found[4].strip()] if kind == "confirm" else []
+        return f"{found[1]}\n{makers[KINDS.index(kind)](runs, name, *before)}\n{found[5]}"
 
     page.write_text(MARK.sub(fill, page.read_text()))
 

@@ -22,15 +22,23 @@ from mil_rbc.training.trial import grid
 
 OUTCOMES = ("auroc", "accuracy")
 HASH = "plan.sha256"
+HEAD = """| cohort | pooling | outcome | without | with | difference | 95 % | higher in |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
-def run(data: Path, out: Path = Path("runs/confirm"), only: list[str] | None = None) -> None:
+def run(
+    data: Path,
+    out: Path = Path("runs/confirm"),
+    only: list[str] | None = None,
+    pooling: list[str] | None = None,
+) -> None:
     """Run what is not run yet, in the plan's order; stop it when you like and start it again.
 
     Args:
         data: folder with the folders chula_rbc12, nih_malaria, mil_benchmarks and mnist.
         out: where to; one folder for each cohort.
         only: cohorts to run, if not all.
+        pooling: poolings to run, if not all.
     """
     from mil_rbc.experiment import run as run_cohort
 
@@ -39,11 +47,13 @@ def run(data: Path, out: Path = Path("runs/confirm"), only: list[str] | None = N
     if stamp.exists() and stamp.read_text().strip() != plan.sha256:
         raise RunError(f"{out} holds results of another plan than plan.yaml: choose another --out")
     write_whole(stamp, plan.sha256 + "\n")
-    for name in only or ():
-        if name not in plan.cohorts:
-            raise RunError(f"the plan has no cohort {name!r}: it has {', '.join(plan.cohorts)}")
-    for name, poolings in plan.steps():
-        if only and name not in only:
+    for kind, names, known in (("cohort", only, plan.cohorts), ("pooling", pooling, plan.poolings)):
+        for name in names or ():
+            if name not in known:
+                raise RunError(f"the plan has no {kind} {name!r}: it has {', '.join(known)}")
+    for name, planned in plan.steps():
+        poolings = [p for p in planned if not pooling or p in pooling]
+        if (only and name not in only) or not poolings:
             continue
         options = plan.run_options(name, poolings, data, out)
         if tabled(options):
@@ -144,15 +154,19 @@ def describe(plan: Plan, table: pd.DataFrame) -> str:
                   ""]  # fmt: skip
     else:
         lines += [f"Not to be pooled yet: {', '.join(unrun)} not run.", ""]
-    lines += ["| cohort | pooling | outcome | without | with | difference | 95 % | higher in |",
-              "| --- | --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
-    for r in table.to_dict("records"):
-        lines.append(
+    return "\n".join([*lines, HEAD, *rows_by_name(table).values()]) + "\n"
+
+
+def rows_by_name(table: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """Rows below `HEAD` by cohort, pooling and outcome."""
+    return {
+        (r["cohort"], r["pooling"], r["outcome"]): (
             f"| {r['cohort']} | {r['pooling']} | {r['outcome']} | {100 * r['without']:.1f} | "
             f"{100 * r['with']:.1f} | {100 * r['difference']:+.1f} | {100 * r['low']:+.1f} to "
             f"{100 * r['high']:+.1f} | {r['higher']} of {r['pairs']} |"
         )
-    return "\n".join(lines) + "\n"
+        for r in table.to_dict("records")
+    }
 
 
 def as_effects(rows: pd.DataFrame) -> list[Effect]:

@@ -156,6 +156,20 @@ def test_a_cohort_is_run_and_pooled_with_nothing_else(
     assert command(module.main, ["run", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
 
 
+def test_poolings_are_run_apart_and_refused_if_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+    monkeypatch.setattr("mil_rbc.experiment.run", lambda options, **_: asked.append(options))
+    monkeypatch.setattr(module, "report", lambda out: "")
+    given = ["run", "--data", str(tmp_path), "--out", str(tmp_path)]
+    some = [*given, "--only", "[musk1]", "--pooling", "[average, max]"]
+    assert command(module.main, some) == 0
+    assert [o.pooling for o in asked] == [["average", "max"]]
+    assert command(module.main, [*given, "--pooling", "[mean]"]) == 2
+    assert "the plan has no pooling 'mean'" in capsys.readouterr().err
+
+
 def test_what_the_plan_runs_does_not_follow_later_defaults(tmp_path: Path) -> None:
     plan = Plan.read()
     named = {*plan.options, *written_down(), *FREE, "cohort", "cohort_options", "cohort_seed"}
