@@ -32,7 +32,7 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from mil_rbc.confirm.__main__ import HEAD, OUTCOMES, rows_by_name
+from mil_rbc.confirm.__main__ import HEAD, OUTCOMES, POOLED, pooled, rows_by_name
 from mil_rbc.confirm.effects import effect
 from mil_rbc.confirm.plan import Plan
 from mil_rbc.report.statistics import corrected_t_test
@@ -323,16 +323,33 @@ def rank_correlation(a: pd.Series, b: pd.Series, draws: int = 2000) -> str:
 
 
 def confirm(runs: Path, name: str, before: str) -> str:
-    """Rows of the confirmatory experiment in the plan's order, those of `before` where not run."""
+    """The confirmatory experiment in the plan's order, with the rows of `before` that were not run.
+
+    What is pooled is read from the rows, so of rows that are kept from their rounded numbers.
+    """
     plan = Plan.read()
     rows = {}
-    for row in before.splitlines()[len(HEAD.splitlines()) :]:
+    for row in before.partition(POOLED)[0].splitlines()[len(HEAD.splitlines()) :]:
         if row.startswith("| "):
-            cohort, pooling, outcome = row.split(" | ")[:3]
-            rows[cohort.removeprefix("| "), pooling, outcome] = row
-    rows |= rows_by_name(pd.read_csv(runs / name / "effects.csv"))
+            cohort, pooling, outcome = row[2:].split(" | ")[:3]
+            rows[cohort, pooling, outcome] = row
+    found = pd.read_csv(runs / name / "effects.csv")
+    rows |= rows_by_name(found)
+    kept = pd.DataFrame([shown(row) for key, row in rows.items() if key not in rows_by_name(found)])
     order = [(c, p, o) for c in plan.cohorts for p in plan.poolings for o in OUTCOMES]
-    return "\n".join([HEAD, *(rows[key] for key in order if key in rows)]) + "\n"
+    table = "\n".join([HEAD, *(rows[key] for key in order if key in rows)])
+    return f"{table}\n\n{pooled(plan, pd.concat([kept, found]))}\n"
+
+
+def shown(row: str) -> dict[str, Any]:
+    """What a row below `HEAD` shows, with the variance that its interval is from."""
+    cohort, pooling, outcome, _, _, difference, interval, higher = row.strip("| ").split(" | ")
+    low, high = (float(x) / 100 for x in interval.split(" to "))
+    pairs = int(higher.split(" of ")[1])
+    error = (high - low) / 2 / stats.t.ppf(0.975, pairs - 1)
+    return {"cohort": cohort, "pooling": pooling, "outcome": outcome,
+            "difference": float(difference) / 100, "variance": error**2,
+            "pairs": pairs}  # fmt: skip
 
 
 def replicates(runs: Path, names: str) -> str:

@@ -24,6 +24,8 @@ OUTCOMES = ("auroc", "accuracy")
 HASH = "plan.sha256"
 HEAD = """| cohort | pooling | outcome | without | with | difference | 95 % | higher in |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
+POOLED = """| pooling | outcome | cohorts | difference | 95 % | p | τ |
+| --- | --- | --- | --- | --- | --- | --- |"""
 
 
 def run(
@@ -154,7 +156,26 @@ def describe(plan: Plan, table: pd.DataFrame) -> str:
                   ""]  # fmt: skip
     else:
         lines += [f"Not to be pooled yet: {', '.join(unrun)} not run.", ""]
-    return "\n".join([*lines, HEAD, *rows_by_name(table).values()]) + "\n"
+    over = pooled(plan, table)
+    return "\n".join([*lines, HEAD, *rows_by_name(table).values(), "", over]).rstrip() + "\n"
+
+
+def pooled(plan: Plan, table: pd.DataFrame) -> str:
+    """The primary outcome of every pooling over the cohorts that the plan pools, if two are run.
+
+    Args:
+        table: rows of `effects`.
+    """
+    lines = []
+    for pooling in plan.poolings:
+        rows = chosen(plan, table, pooling, plan.primary["outcome"])
+        if len(rows) > 1:
+            f = pool(as_effects(rows))
+            lines.append(
+                f"| {pooling} | {plan.primary['outcome']} | {len(rows)} | {100 * f.mean:+.1f} | "
+                f"{100 * f.low:+.1f} to {100 * f.high:+.1f} | {f.p:.2f} | {100 * f.tau:.1f} |"
+            )
+    return "\n".join([POOLED, *lines]) if lines else ""
 
 
 def rows_by_name(table: pd.DataFrame) -> dict[tuple[str, str, str], str]:
