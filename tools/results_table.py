@@ -359,12 +359,12 @@ def replicates(runs: Path, names: str) -> str:
     against no term under the same options, then against no term under each of the others, and that
     against no term under the first.
     """
-    folders = [c.parent for n in names.split() for c in sorted((runs / n).glob("*/*/config.yaml"))]
+    folders = [r.parent for n in names.split() for r in sorted((runs / n).glob("*/*/results.csv"))]
     base, found = stored(folders[0]), []
     for folder in folders:
         own = stored(folder)
-        other = "".join(f", {k} {own[k]:g}" for k in ("epochs", "lr", "beta_decay")
-                        if own[k] != base[k])  # fmt: skip
+        other = "".join(f", {k} {own[k]}" for k in ("epochs", "lr", "beta_decay", "deviation")
+                        if own.get(k) != base.get(k))  # fmt: skip
         of = pd.read_csv(folder / "results.csv").assign(replicate=folder.parent.name)
         found.append(of.assign(condition=of["topology"] + other, other=other))
     every = pd.concat(found).drop_duplicates(["pooling", "condition", "replicate"])
@@ -379,6 +379,8 @@ def replicates(runs: Path, names: str) -> str:
             means.append([pooling, name, *shown, str(of["auroc", name].count())])
         for high, low in [pair for pair in pairs if {*pair} <= {*of["auroc"]}]:
             d = (of["auroc", high] - of["auroc", low]).dropna()
+            if len(d) < 2:
+                continue
             e = effect(d.tolist(), train=1, test=0)
             p = 2 * stats.t.sf(abs(e.mean) / e.variance**0.5, e.pairs - 1)
             interval = " to ".join(map(signed, e.interval()))
