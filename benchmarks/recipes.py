@@ -54,23 +54,23 @@ def ours_cached(x: Tensor, z: Tensor) -> Step:
 
 
 def ours_kernels_alone(x: Tensor, z: Tensor) -> Callable[[], None]:
-    """The kernels of :func:`ours_cached` and nothing else: no operator, no autograd, no sum."""
+    """The kernel of :func:`ours_cached` and nothing else: no operator, no autograd, no sum."""
     pairs_x = torchtopo.vietoris_rips_pairs(x)
     bags, m = x.shape[0], 2 * (x.shape[1] - 1)
-    pairs = torch.empty(bags, m, 2, dtype=torch.int64)
-    in_x, in_z, pulls = torch.empty(bags, m), torch.empty(bags, m), torch.ones(bags, m)
-    gradient = torch.empty(z.shape)
+    pairs, losses = torch.empty(bags, m, 2, dtype=torch.int64), torch.empty(bags)
+    in_x, in_z, gradient = torch.empty(bags, m), torch.empty(bags, m), torch.empty(z.shape)
 
-    def kernels() -> None:
+    def kernel() -> None:
         space_x, space_z = space_of(x, "euclidean")[1], space_of(z, "euclidean")[1]
-        where, threads = bags_of(x)[1], torch.get_num_threads()
-        out = (pairs.data_ptr(), in_x.data_ptr(), in_z.data_ptr())
-        _C.signature_edges(space_x, space_z, where, pairs_x.data_ptr(), out, (0, 0), threads)
-        _C.pair_pulls(
-            space_z, where, pairs.data_ptr(), m, pulls.data_ptr(), gradient.data_ptr(), threads
+        undivided = (0, 0, 0, 0, 0)  # by no scale and no largest length
+        of_x = (*undivided, in_x.data_ptr(), 0, 0)
+        of_z = (*undivided, in_z.data_ptr(), gradient.data_ptr(), 0)
+        _C.signature_step(
+            *(space_x, of_x, 1.0, space_z, of_z, 1.0, bags_of(x)[1], pairs_x.data_ptr()),
+            *((0, 0, 0), 2.0, (pairs.data_ptr(), losses.data_ptr()), torch.get_num_threads()),
         )
 
-    return kernels
+    return kernel
 
 
 def torch_topological(x: Tensor, z: Tensor, normalise: bool = True) -> Step:

@@ -54,6 +54,25 @@ struct AnySpace {
   }
 };
 
+// A number for each bag, for all bags one of a tensor (`step` 0), or without a tensor `all`.
+struct Each {
+  const void* values;
+  int dtype;
+  std::int64_t step;
+  double all;
+
+  TORCHTOPO_HOST_DEVICE double of(std::int64_t bag) const {
+    if (!values) return all;
+    return dtype == 0 ? double(static_cast<const float*>(values)[bag * step])
+                      : static_cast<const double*>(values)[bag * step];
+  }
+};
+
+// What the sum of a bag's squares is divided by; 0 for all: half the norm of either tree instead.
+struct Shares : Each {
+  TORCHTOPO_HOST_DEVICE bool halves_of_norms() const { return !values && all == 0; }
+};
+
 // Calls with a number of the type that a dtype stands for.
 template <class Call>
 void with_real(int dtype, Call call) {

@@ -84,6 +84,16 @@ def of_one_bag(guard: Guard, values: Tensor, metric: str) -> Calls:
     )
     path = torch.stack((torch.arange(n - 1), torch.arange(1, n)), -1)
     yield "elder_rule", lambda: ops.elder_rule(guard(path), n)
+    scale, share, flags = torch.rand(1), torch.rand(1), (metric != "precomputed", True, True, True)
+    for largest in (False, True):
+        scales = (None, None) if largest else (guard(scale), guard(scale))
+        yield (
+            "signature_step" + (", of largest lengths" if largest else ""),
+            lambda scales=scales, largest=largest: ops.signature_step(
+                *(guard(values), guard(values[:, :1]), guard(path), metric, "euclidean", None),
+                *(*scales, guard(share), 1.0, 1.0, 2.0, *flags, largest, largest),
+            ),
+        )
     for known in (None, path):
         yield (
             "signature_edges" + (", pairs_x" if known is not None else ""),

@@ -75,6 +75,13 @@ SAMPLES = [
         ),
     ),
     (
+        ops.signature_step,
+        (
+            *(points, leaf[..., :2], None, "manhattan", "cosine", lengths, None, None, None),
+            *(1.0, 1.0, 0.0, True, True, False, False, True, True),
+        ),
+    ),
+    (
         ops.signature_edges,
         (points, leaf[..., :2], None, "cosine", "euclidean", lengths, None, True, False),
     ),
@@ -113,8 +120,7 @@ def test_opcheck(op, args):
 def test_the_meta_device_gives_shapes_and_dtypes(op, args):
     found = op(*(a.to("meta") if isinstance(a, torch.Tensor) else a for a in args))
     expected = op(*args)
-    if isinstance(expected, torch.Tensor):
-        found, expected = (found,), (expected,)
+    found, expected = (torch.utils._pytree.tree_leaves(of) for of in (found, expected))
     for f, e in zip(found, expected, strict=True):
         assert f.device.type == "meta"
         assert (f.shape, f.dtype) == (e.shape, e.dtype)

@@ -13,7 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchtopo
-from torchtopo._losses import comparison, signature, step
+from torchtopo._losses import comparison, step
 from torchtopo._operators import cuda, registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,7 +56,7 @@ def test_calls_are_compared_with_another_checkout(tmp_path: Path):
 
 
 def test_what_the_sanitizer_watches_calls_every_operator(monkeypatch: pytest.MonkeyPatch):
-    for module in (comparison, signature, step):
+    for module in (comparison, step):
         monkeypatch.setattr(module, "on_a_device", lambda values: True)
     monkeypatch.setattr(cuda, "step_fits_a_block", lambda *spaces: True)
     sys.path.insert(0, str(ROOT / "tools"))

@@ -13,13 +13,24 @@ Bags: TypeAlias = tuple[int, int, int, int, int]
 def well_formed(bags: Bags) -> bool: ...  # lengths in 1..n; cu_seqlens rise from 0 to all rows
 def trees(space: Space, bags: Bags, edges: int, weights: int, threads: int) -> None: ...
 def farthest_pairs(space: Space, bags: Bags, pairs: int, threads: int) -> None: ...
-def signature_edges(
+
+Each: TypeAlias = tuple[int, int, int]  # of bags: address or 0, dtype, step from bag to bag
+
+def signature_step(
     x: Space,
+    # Each by which lengths are divided; room for farthest pairs and their lengths, which then
+    # divide, or 0 twice; for the lengths; for the gradient of the points and for the slope in what
+    # divides, or 0.
+    of_x: tuple[int, int, int, int, int, int, int, int],
+    x_by: float,
     z: Space,
+    of_z: tuple[int, int, int, int, int, int, int, int],
+    z_by: float,
     bags: Bags,
     pairs_x: int,
-    out: tuple[int, int, int],  # pairs, their lengths in x, in z
-    farthest: tuple[int, int],  # pairs of x, of z; 0 where they are not asked for
+    shares: Each,
+    share: float,
+    out: tuple[int, int],  # pairs; losses, or 0
     threads: int,
 ) -> None: ...
 def pair_lengths(
@@ -109,9 +120,6 @@ def cuda_signature_edges(
     tree_z: tuple[int, int],
     out: tuple[int, int, int],  # pairs, their lengths in x, in z
 ) -> None: ...
-
-Each: TypeAlias = tuple[int, int, int]  # of bags: address or 0, dtype, step from bag to bag
-
 def cuda_signature_losses(
     where: Where,
     # Lengths and their dtype; Each by which they are divided, and whether it is a largest length;

@@ -78,25 +78,6 @@ void signature_edges(const AnySpace& x, const AnySpace& z, const Bags& bags, con
                      const Tree& tree_z, std::int64_t* pairs, void* lengths_x, void* lengths_z,
                      Stream stream);
 
-// A number for each bag, for all bags one of a tensor (`step` 0), or without a tensor `all`.
-struct Each {
-  const void* values;
-  int dtype;
-  std::int64_t step;
-  double all;
-
-  TORCHTOPO_HOST_DEVICE double of(std::int64_t bag) const {
-    if (!values) return all;
-    return dtype == 0 ? double(static_cast<const float*>(values)[bag * step])
-                      : static_cast<const double*>(values)[bag * step];
-  }
-};
-
-// What the sum of a bag's squares is divided by; 0 for all: half the norm of either tree instead.
-struct Shares : Each {
-  TORCHTOPO_HOST_DEVICE bool halves_of_norms() const { return !values && all == 0; }
-};
-
 // One space of the signature loss: the lengths of the pairs, (bags, 2 half), what divides them, and
 // room for the slopes of the loss in either, unless null. A largest length of 0 divides as 1 does.
 struct Compared {

@@ -25,6 +25,11 @@ struct Numbers {
   Size operator[](int k) const { return of[k]; }
 };
 
+// The address, the dtype and the step of a number for each bag; without an address one for all.
+inline Each each(const Numbers<3>& is, double all) {
+  return {at<const void>(is[0]), int(is[1]), is[2], all};
+}
+
 }  // namespace torchtopo
 
 namespace pybind11::detail {

@@ -63,19 +63,27 @@ void farthest_pairs_of(const AnySpace& any, const Bags& bags, Size pairs, int th
   });
 }
 
-// Out: pairs and their lengths in x and in z; the farthest pairs of x and z, where not null.
-void signature_edges_of(const AnySpace& any_x, const AnySpace& any_z, const Bags& bags,
-                        Size pairs_x, const Numbers<3>& out, const Numbers<2>& farthest,
-                        int threads) {
-  const SignatureEdges edges = {at<const Size>(pairs_x), at<Size>(out[0]), at<Size>(farthest[0]),
-                                at<Size>(farthest[1])};
-  with_type(any_x, [&](const auto& x) {
-    using X = RealOf<std::decay_t<decltype(x)>>;
-    with_type(any_z, [&](const auto& z) {
-      using Z = RealOf<std::decay_t<decltype(z)>>;
-      signature_edges(x, z, checked(bags), edges, at<X>(out[1]), at<Z>(out[2]), threads);
-    });
-  });
+// Of a space: what divides its lengths; room for its farthest pairs, their lengths, the lengths of
+// all pairs, the gradient and the slope of what divides. Out: pairs and losses.
+void signature_step_of(const AnySpace& x, const Numbers<8>& of_x, double x_by, const AnySpace& z,
+                       const Numbers<8>& of_z, double z_by, const Bags& bags, Size pairs_x,
+                       const Numbers<3>& shares, double share, const Numbers<2>& out, int threads) {
+  check_countable(x.d, "coordinates");
+  check_countable(z.d, "coordinates");
+  const auto stepped = [](const AnySpace& space, const Numbers<8>& is, double by) {
+    return Stepped{space,           each({is[0], is[1], is[2]}, by),
+                   at<Size>(is[3]), at<void>(is[4]),
+                   at<void>(is[5]), at<void>(is[6]),
+                   at<void>(is[7])};
+  };
+  signature_step({stepped(x, of_x, x_by),
+                  stepped(z, of_z, z_by),
+                  checked(bags),
+                  at<const Size>(pairs_x),
+                  {each(shares, share)},
+                  at<Size>(out[0]),
+                  at<void>(out[1])},
+                 threads);
 }
 
 void pair_lengths_of(const AnySpace& any, const Bags& bags, Size pairs, Size m, Size lengths,
@@ -115,8 +123,9 @@ void bind_cpu(py::module_& module) {
              Unlocked());
   module.def("farthest_pairs", &farthest_pairs_of, "space"_a, "bags"_a, "pairs"_a, "threads"_a,
              Unlocked());
-  module.def("signature_edges", &signature_edges_of, "x"_a, "z"_a, "bags"_a, "pairs_x"_a, "out"_a,
-             "farthest"_a, "threads"_a, Unlocked());
+  module.def("signature_step", &signature_step_of, "x"_a, "of_x"_a, "x_by"_a, "z"_a, "of_z"_a,
+             "z_by"_a, "bags"_a, "pairs_x"_a, "shares"_a, "share"_a, "out"_a, "threads"_a,
+             Unlocked());
   module.def("pair_lengths", &pair_lengths_of, "space"_a, "bags"_a, "pairs"_a, "m"_a, "lengths"_a,
              "threads"_a, Unlocked());
   module.def("pair_pulls", &pair_pulls_of, "space"_a, "bags"_a, "pairs"_a, "m"_a, "pulls"_a,

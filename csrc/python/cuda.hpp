@@ -30,10 +30,6 @@ inline cuda::Stream stream_of(const Numbers<2>& where) {
   return at<void>(where[1]);
 }
 
-// The address, the dtype and the step of a number for each bag; without an address one for all.
-inline cuda::Each each(const Numbers<3>& is, double all) {
-  return {at<const void>(is[0]), int(is[1]), is[2], all};
-}
 inline cuda::Pulling pulling(const Numbers<3>& is) {
   return {at<const Size>(is[0]), is[1], at<const void>(is[2])};
 }

@@ -173,17 +173,68 @@ void check_packed(std::mt19937& random) {
   pair_pulls(space, whole, pairs.data(), 52, pulls.data(), gradient.data(), 1);
   farthest_pairs(space, bags, alone.data(), 2);
 
-  // Both trees in one call, with a space of the other type.
+  // A step in one call, with a space of the other type, against its parts: losses of halved norms,
+  // and gradients in both spaces, which their largest lengths divide.
   const std::vector<double> wide(points.begin(), points.end());
+  const int of_real = sizeof(Real) == 4 ? 0 : 1;
   std::vector<std::int64_t> both(2 * 104), far_x(8), far_z(8);
-  std::vector<Real> in_x(104);
-  std::vector<double> in_z(104);
-  signature_edges(space, Space<double>{wide.data(), d, Metric::chebyshev}, bags,
-                  {nullptr, both.data(), far_x.data(), far_z.data()}, in_x.data(), in_z.data(), 2);
+  std::vector<Real> in_x(104), pulled_x(56 * 7);
+  std::vector<double> in_z(104), pulled_z(56 * 7), largest_x(4), largest_z(4), losses(4);
+  const AnySpace any_x = {points.data(), of_real, d, Metric::euclidean};
+  const AnySpace any_z = {wide.data(), 1, d, Metric::chebyshev};
+  Step step = {{any_x, {}, far_x.data(), largest_x.data(), in_x.data(), pulled_x.data(), nullptr},
+               {any_z, {}, far_z.data(), largest_z.data(), in_z.data(), pulled_z.data(), nullptr},
+               bags,
+               nullptr,
+               {},
+               both.data(),
+               losses.data()};
+  signature_step(step, 2);
   trees(space, bags, pairs.data(), weights.data(), 1);
-  const bool same = std::equal(pairs.begin(), pairs.end(), both.begin()) &&
-                    std::equal(weights.begin(), weights.end(), in_x.begin()) && far_x[0] < 5;
-  if (!same && ++failures) std::printf("FAILED signature edges\n");
+  bool same = std::equal(pairs.begin(), pairs.end(), both.begin()) &&
+              std::equal(weights.begin(), weights.end(), in_x.begin()) && far_x[0] < 5;
+  for (std::size_t b = 0; b < 4; ++b) {
+    const std::int64_t first = ends[b] - std::int64_t(b), last = ends[b + 1] - std::int64_t(b) - 1;
+    double loss = 0;
+    for (const std::int64_t tree : {0, 52}) {
+      double squares = 0;
+      for (std::size_t k = std::size_t(tree + first); k < std::size_t(tree + last); ++k) {
+        const double apart = double(in_x[k]) / (largest_x[b] == 0 ? 1 : largest_x[b]) -
+                             in_z[k] / (largest_z[b] == 0 ? 1 : largest_z[b]);
+        squares += apart * apart;
+      }
+      loss += std::sqrt(squares) / 2;
+    }
+    same &= std::abs(loss - losses[b]) <= 1e-12 * (1 + loss);
+  }
+  // What is compared does not change where all points move alike, or grow about one of them.
+  for (std::size_t k = 0; k < std::size_t(d); ++k) {
+    double moved = 0;
+    for (std::size_t row = 0; row < 56; ++row) moved += double(pulled_x[row * 7 + k]);
+    same &= std::abs(moved) < 1e-4;
+  }
+  double grown = 0;
+  for (std::size_t k = 0; k < 56 * 7; ++k) grown += wide[k] * pulled_z[k];
+  same &= std::abs(grown) < 1e-9;
+  if (!same && ++failures) std::printf("FAILED a step\n");
+
+  // Of known pairs, with a scale and a share of each bag, nothing but the slopes in the scales.
+  std::vector<float> scale = {1, 2, 3, 4};
+  std::vector<Real> of_scale_x(4);
+  std::vector<double> of_scale_z(4), shares = {5, 6, 7, 8};
+  const Each each = {scale.data(), 0, 1, 1.0};
+  step.x = {any_x, each, nullptr, nullptr, in_x.data(), nullptr, of_scale_x.data()};
+  step.z = {any_z, each, nullptr, nullptr, in_z.data(), nullptr, of_scale_z.data()};
+  step.shares = {{shares.data(), 1, 1, 0.0}};
+  step.pairs_x = pairs.data();
+  signature_step(step, 1);
+  // A scale of both divides the squares, and so the loss, by its own square.
+  for (std::size_t b = 0; b < 4; ++b) {
+    const double slope = double(of_scale_x[b]) + of_scale_z[b];
+    if (std::abs(slope * double(scale[b]) + 2 * losses[b]) <= 1e-5 * (1 + losses[b])) continue;
+    ++failures;
+    std::printf("FAILED slopes of a step in its scales, bag %zu\n", b);
+  }
 }
 
 // By times that are made up: the last set stays unless another is quicker by a tenth.

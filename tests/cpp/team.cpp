@@ -112,20 +112,32 @@ void check_matrices(std::mt19937& random, int n) {
 void check_batches(std::mt19937& random, int bags, int n, int d) {
   const std::vector<float> x = cloud<float>(random, bags * n, d, false);
   const std::vector<double> z = cloud<double>(random, bags * n, 2, true);
-  const Space<float> space_x = {x.data(), d, Metric::cosine};
-  const Space<double> space_z = {z.data(), 2, Metric::manhattan};
   const std::size_t rows = std::size_t(bags) * std::size_t(2 * (n - 1));
   check("batch", n, d, [&](int threads) {
     std::vector<std::int64_t> pairs(2 * rows), far(std::size_t(4 * bags));
-    std::vector<float> in_x(rows);
-    std::vector<double> in_z(rows);
-    signature_edges(space_x, space_z, Bags{bags, n},
-                    {nullptr, pairs.data(), far.data(), far.data() + 2 * bags}, in_x.data(),
-                    in_z.data(), threads);
+    std::vector<float> in_x(rows), pulled_x(x.size());
+    std::vector<double> in_z(rows), pulled_z(z.size()), largest(std::size_t(2 * bags)),
+        losses(static_cast<std::size_t>(bags));
+    const Stepped of_x = {{x.data(), 0, d, Metric::cosine},
+                          {},
+                          far.data(),
+                          largest.data(),
+                          in_x.data(),
+                          pulled_x.data(),
+                          nullptr};
+    const Stepped of_z = {{z.data(), 1, 2, Metric::manhattan},
+                          {},
+                          far.data() + 2 * bags,
+                          largest.data() + bags,
+                          in_z.data(),
+                          pulled_z.data(),
+                          nullptr};
+    signature_step({of_x, of_z, Bags{bags, n}, nullptr, {}, pairs.data(), losses.data()}, threads);
     std::vector<double> all(in_z);
-    all.insert(all.end(), in_x.begin(), in_x.end());
-    all.insert(all.end(), pairs.begin(), pairs.end());
-    all.insert(all.end(), far.begin(), far.end());
+    all.insert(all.end(), losses.begin(), losses.end());
+    for (const auto& reals : {pulled_z, largest}) all.insert(all.end(), reals.begin(), reals.end());
+    for (const auto& reals : {in_x, pulled_x}) all.insert(all.end(), reals.begin(), reals.end());
+    for (const auto& whole : {pairs, far}) all.insert(all.end(), whole.begin(), whole.end());
     return all;
   });
 }

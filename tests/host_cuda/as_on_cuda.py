@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from torchtopo._losses import comparison, signature, step
+from torchtopo._losses import comparison, step
 from torchtopo._operators import registry
 
 OPERATORS = [
@@ -27,7 +27,7 @@ def on_cuda(cuda: Any) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in OPERATORS:
             patch.setattr(registry, name, getattr(cuda, name))
-        for module in (comparison, signature, step):
+        for module in (comparison, step):
             patch.setattr(module, "on_a_device", lambda values: True)
         yield
 

@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from torchtopo._lengths import has_kernels, in_a_transform, with_gradient
-from torchtopo._losses.reduction import PerBag
+from torchtopo._losses.reduction import PerBag, Scale
 from torchtopo._operators import registry
-
-Scale = Tensor | float | None
 
 
 class Side(NamedTuple):
@@ -48,9 +46,7 @@ class Side(NamedTuple):
         """A number for each bag or one for all, a number where there is none; is it a largest?"""
         if self.largest is not None:
             return self.largest, 1.0, True
-        if isinstance(scale, Tensor):
-            return scale, 1.0, False
-        return None, 1.0 if scale is None else float(scale), False
+        return *tensor_or_number(scale), False
 
 
 class Comparison(NamedTuple):
@@ -67,10 +63,7 @@ class Comparison(NamedTuple):
         served = on_a_device(self.x.lengths) and self.bags.bag is None and has_kernels(z)
         if not served or in_a_transform():
             return self.traced(x, z, scale_x, scale_z)
-        if isinstance(scale_x, Tensor):
-            scale_x = self.bags.each(scale_x, "x_scale")
-        if isinstance(scale_z, Tensor):
-            scale_z = self.bags.each(scale_z, "z_scale")
+        scale_x, scale_z = self.bags.scales(scale_x, scale_z)
         moved_x, moved_z = x.requires_grad, z.requires_grad
         if not torch.is_grad_enabled() or not (
             moved_x or moved_z or requires_grad(scale_x) or requires_grad(scale_z)
@@ -125,7 +118,7 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            return *recorded(ctx, grad), None
+            return *recorded(ctx, ctx.comparison, grad), None
         x, z, scale_x, scale_z = ctx.saved_tensors
         of_x, of_scale_x, of_z, of_scale_z = ctx.slopes
         comparison, need = ctx.comparison, ctx.needs_input_grad
@@ -152,7 +145,7 @@ def _pulled(
 def of_scale(grad: Tensor, of_bags: Tensor, scale: Tensor) -> Tensor:
     """The gradient of a scale, one for all bags or one of each, from those of the bags."""
     by_bag = grad * of_bags
-    return (by_bag.sum() if scale.dim() == 0 else by_bag).to(scale)
+    return (by_bag.sum() if scale.dim() < by_bag.dim() else by_bag).to(scale)
 
 
 def keep(ctx: Any, x: Tensor, z: Tensor, scale_x: Scale, scale_z: Scale) -> None:
@@ -165,13 +158,13 @@ def keep(ctx: Any, x: Tensor, z: Tensor, scale_x: Scale, scale_z: Scale) -> None
     )
 
 
-def recorded(ctx: Any, grad: Tensor) -> list[Tensor | None]:
-    """The gradients as the graph of `ctx.comparison` has them, itself recorded."""
+def recorded(ctx: Any, comparison: Comparison, grad: Tensor) -> list[Tensor | None]:
+    """The gradients as the graph of tensor code has them, itself recorded."""
     # Of the inputs themselves, grad would run the user's hooks.
     aliases: list[Any] = [None if of is None else of.view_as(of) for of in ctx.saved_tensors]
     x, z, *scales = aliases
     scales = [n if of is None else of for of, n in zip(scales, ctx.numbers, strict=True)]
-    losses = ctx.comparison.traced(x, z, *scales)
+    losses = comparison.traced(x, z, *scales)
     wanted = [k for k in range(4) if ctx.needs_input_grad[k]]
     found = torch.autograd.grad(losses, [aliases[k] for k in wanted], grad, create_graph=True)
     return [found[wanted.index(k)] if k in wanted else None for k in range(4)]
@@ -179,6 +172,13 @@ def recorded(ctx: Any, grad: Tensor) -> list[Tensor | None]:
 
 def _kept(scale: Tensor) -> Tensor:
     return scale.clone() if scale.is_inference() else scale
+
+
+def tensor_or_number(scale: Scale) -> tuple[Tensor | None, float]:
+    """A scale as operators take it: a tensor, or else a number, 1 where there is none."""
+    if isinstance(scale, Tensor):
+        return scale, 1.0
+    return None, 1.0 if scale is None else float(scale)
 
 
 def requires_grad(of: Scale) -> bool:

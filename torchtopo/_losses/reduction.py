@@ -11,6 +11,7 @@ from torchtopo import _checks
 from torchtopo._metric import measured_in, norm
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
+Scale: TypeAlias = Tensor | float | None
 
 
 def check_reduction(reduction: object) -> None:
@@ -114,10 +115,16 @@ class PerBag:
         roots = squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
         return roots.reshape(self.of, bags).sum(0)
 
-    def each(self, scale: Tensor, name: str) -> Tensor:
-        """A scale as a tensor `()` for all bags or one with a number for each bag."""
+    def scales(self, of_x: Scale, of_z: Scale) -> tuple[Scale, Scale]:
+        """What divides distances of x and of z; tensors are `()`, for all bags, or one of each."""
+        return self.each(of_x, "x_scale"), self.each(of_z, "z_scale")
+
+    def each(self, scale: Scale, name: str) -> Scale:
+        """A scale; a tensor as one `()` for all bags or one with a number for each bag."""
+        if not isinstance(scale, Tensor) or scale.dim() == 0:
+            return scale
         if scale.numel() == 1:
-            return scale if scale.dim() == 0 else scale.reshape(())
+            return scale.reshape(())
         if scale.shape != self.shape:
             raise ValueError(
                 f"{name} must have one element or one for each bag {tuple(self.shape)}, "
@@ -127,10 +134,9 @@ class PerBag:
 
     def spread(self, scale: Tensor | float, name: str) -> Tensor | float:
         """A number, one for all or one for each bag, as it divides the pairs' values."""
-        if not isinstance(scale, Tensor):
-            return scale
         each = self.each(scale, name)
-        if each.dim() == 0:
+        assert each is not None
+        if not isinstance(each, Tensor) or each.dim() == 0:
             return each
         if self.bag is None:
             return each.unsqueeze(-1)

@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from torchtopo import _checks
 from torchtopo._lengths import result_dtype
-from torchtopo._losses.comparison import Comparison, Side, on_a_device
 from torchtopo._losses.reduction import PerBag, Reduction, check_reduction, check_scale, reduce
-from torchtopo._losses.squares import squares
-from torchtopo._losses.step import Step, in_one_launch
+from torchtopo._losses.step import Step, in_one_call
 from torchtopo._metric import Metric
 from torchtopo._operators import registry
 
@@ -108,7 +106,7 @@ def signature_loss(
         >>> z = torch.tensor([[0.], [5.], [4.]], requires_grad=True)
         >>> loss = torchtopo.signature_loss(x, z)
         >>> loss
-        tensor(10., grad_fn=<_SquaresBackward>)
+        tensor(10., grad_fn=<_StepBackward>)
         >>> loss.backward()
     """
     form = form_of(convention)
@@ -129,40 +127,17 @@ def signature_loss(
     x_by_maximum = form.x_by == "maximum" and x_scale is None
     z_by_maximum = form.z_by == "maximum"
     by_maximum = x_by_maximum or z_by_maximum
-    share_of = None if by_maximum or cu_seqlens is not None else form.share
-    if pairs_x is not None and share_of and in_one_launch(x, z, metric_x, metric_z):
-        bags = PerBag(z, lengths, None, of=2)
-        step = Step(pairs_x, metric_x, metric_z, lengths, bags, share_of(bags))
-        return _reduced(step.losses(x, z, x_scale, z_scale), reduction, x, z)
-    pairs, a, b, far, largest = registry.signature_edges(
-        x,
-        z,
-        pairs_x,
-        metric_x,
-        metric_z,
-        lengths,
-        cu_seqlens,
-        x_by_maximum,
-        z_by_maximum,
-        max_seqlen,
-    )
-    per_bag = PerBag(z, lengths, cu_seqlens, of=2)
-    share = None if form.share is None else form.share(per_bag)
-    # One scale for all bags, as the module learns it, or none.
-    one = z_scale is None or (isinstance(z_scale, Tensor) and z_scale.dim() == 0)
-    plain = one and x_scale is None and not by_maximum and cu_seqlens is None
-    if plain and share is not None and not on_a_device(z):
-        scale = z_scale if isinstance(z_scale, Tensor) else None
-        loss = squares(share, pairs, a, x, metric_x, b, z, metric_z, scale)
-    else:
-        loss = Comparison(
-            pairs,
-            Side("x", metric_x, a, *((far[0], largest[0]) if x_by_maximum else (None, None))),
-            Side("z", metric_z, b, *((far[-1], largest[-1]) if z_by_maximum else (None, None))),
-            per_bag,
-            share,
-        ).losses(x, z, x_scale, z_scale)
-    return _reduced(loss, reduction, x, z)
+    edges = None
+    if cu_seqlens is not None or not in_one_call(x, z, pairs_x, metric_x, metric_z, by_maximum):
+        edges = registry.signature_edges(
+            *(x, z, pairs_x, metric_x, metric_z, lengths, cu_seqlens),
+            *(x_by_maximum, z_by_maximum, max_seqlen),
+        )
+    bags = PerBag(z, lengths, cu_seqlens, of=2)
+    share = None if form.share is None else form.share(bags)
+    step = Step(pairs_x, metric_x, metric_z, lengths, bags, share, x_by_maximum, z_by_maximum)
+    of_bags = step if edges is None else step.comparison(*edges)
+    return _reduced(of_bags.losses(x, z, x_scale, z_scale), reduction, x, z)
 
 
 def _reduced(losses: Tensor, reduction: str, x: Tensor, z: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""A step of the signature loss in one launch, on a GPU where the pairs of x are known.
+"""A step of the signature loss by one operator, which finds the gradients with the losses.
 
-The kernel that finds the losses finds their gradients too: the way back only multiplies them by
-what comes in. Both ways to the loss and the gradient have the same bits.
+On the CPU a kernel does in microseconds what is dozens of short tensors to torch; on a GPU it is
+one launch. The way back only multiplies what was found by what comes in.
 """
 
 from __future__ import annotations
@@ -14,44 +14,56 @@ from torch import Tensor
 from torchtopo._lengths import has_kernels, in_a_transform
 from torchtopo._losses.comparison import (
     Comparison,
-    Scale,
     Side,
     keep,
     of_scale,
     on_a_device,
     recorded,
     requires_grad,
+    tensor_or_number,
 )
-from torchtopo._losses.reduction import PerBag
+from torchtopo._losses.reduction import PerBag, Scale
 from torchtopo._operators import cuda, registry
 
+# Losses, pairs, their lengths in both spaces, farthest pairs and their lengths, gradients.
+_Found = tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]
 
-def in_one_launch(x: Tensor, z: Tensor, metric_x: str, metric_z: str) -> bool:
-    """Whether one launch is to do all of it: then a block a bag should be fast enough."""
-    if not on_a_device(z) or not has_kernels(z) or in_a_transform():
+
+def in_one_call(
+    x: Tensor,
+    z: Tensor,
+    pairs_x: Tensor | None,
+    metric_x: str,
+    metric_z: str,
+    by_maximum: bool,
+) -> bool:
+    """Whether one call finds all of it, of a padded batch: gradients of points in reverse mode."""
+    if x.dim() < 2 or x.shape[:-1] != z.shape[:-1] or not has_kernels(z) or in_a_transform():
         return False
     if x.requires_grad and metric_x == "precomputed":
         return False
-    same_bags = x.dim() > 1 and x.shape[:-1] == z.shape[:-1]
-    return same_bags and cuda.step_fits_a_block(x, z, metric_x, metric_z)
+    if not on_a_device(z):
+        return not (z.requires_grad and metric_z == "precomputed")
+    # In one launch, if a block a bag should be fast enough.
+    known = pairs_x is not None and not by_maximum
+    return known and cuda.step_fits_a_block(x, z, metric_x, metric_z)
 
 
 class Step(NamedTuple):
-    """A padded batch, of whose lengths only a scale of each space is a divisor."""
+    """What the signature loss makes of two spaces, but for these and what divides their lengths."""
 
-    pairs_x: Tensor
+    pairs_x: Tensor | None
     metric_x: str
     metric_z: str
     lengths: Tensor | None
     bags: PerBag
-    share: Tensor | int
+    share: Tensor | int | None  # None: the norms over either tree are halved
+    largest_x: bool  # whether the largest length divides
+    largest_z: bool
 
     def losses(self, x: Tensor, z: Tensor, scale_x: Scale, scale_z: Scale) -> Tensor:
-        """The loss of each bag."""
-        if isinstance(scale_x, Tensor):
-            scale_x = self.bags.each(scale_x, "x_scale")
-        if isinstance(scale_z, Tensor):
-            scale_z = self.bags.each(scale_z, "z_scale")
+        """The loss of each bag of a padded batch."""
+        scale_x, scale_z = self.bags.scales(scale_x, scale_z)
         moved = any(map(requires_grad, (x, z, scale_x, scale_z)))
         if not torch.is_grad_enabled() or not moved:
             return self.found(x, z, scale_x, scale_z, (False,) * 4)[0]
@@ -60,16 +72,29 @@ class Step(NamedTuple):
 
     def found(
         self, x: Tensor, z: Tensor, scale_x: Scale, scale_z: Scale, wanted: tuple[bool, ...]
-    ) -> tuple[Tensor, ...]:
+    ) -> _Found:
         """What `signature_step` finds, of the gradients those of x, z and the scales wanted."""
-        (by_x, x_by), (by_z, z_by), (shares, share) = map(
-            _tensor_or_number, (scale_x, scale_z, self.share)
-        )
-        found: tuple[Tensor, ...] = registry.signature_step(
+        by_x, x_by = tensor_or_number(scale_x)
+        by_z, z_by = tensor_or_number(scale_z)
+        shares, share = tensor_or_number(0 if self.share is None else self.share)
+        found: _Found = registry.signature_step(
             *(x, z, self.pairs_x, self.metric_x, self.metric_z, self.lengths, by_x, by_z, shares),
-            *(x_by, z_by, share, *wanted),
+            *(x_by, z_by, share, *wanted, self.largest_x, self.largest_z),
         )
         return found
+
+    def comparison(self, pairs: Tensor, a: Tensor, b: Tensor, *farthest: Tensor) -> Comparison:
+        """The same of what `signature_edges` found; farthest pairs and their lengths if asked."""
+        nobody = None, None
+        in_x = (farthest[0][0], farthest[1][0]) if self.largest_x else nobody
+        in_z = (farthest[0][-1], farthest[1][-1]) if self.largest_z else nobody
+        return Comparison(
+            pairs,
+            Side("x", self.metric_x, a, *in_x),
+            Side("z", self.metric_z, b, *in_z),
+            self.bags,
+            self.share,
+        )
 
 
 class _Step(torch.autograd.Function):
@@ -81,35 +106,28 @@ class _Step(torch.autograd.Function):
     ) -> Tensor:
         inputs = x, z, scale_x, scale_z
         wanted = tuple(map(requires_grad, inputs))
-        losses, pairs, a, b, *ctx.gradients = step.found(*inputs, wanted)
-        in_x = Side("x", step.metric_x, a, None, None)
-        in_z = Side("z", step.metric_z, b, None, None)
-        ctx.comparison = Comparison(pairs, in_x, in_z, step.bags, step.share)
+        losses, *ctx.edges, ctx.gradients = step.found(*inputs, wanted)
+        ctx.step = step
         keep(ctx, *inputs)
         return losses
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            return *recorded(ctx, grad), None
+            pairs, a, b, farthest = ctx.edges
+            return *recorded(ctx, ctx.step.comparison(pairs, a, b, *farthest), grad), None
         x, z, scale_x, scale_z = ctx.saved_tensors
-        of_x, of_scale_x, of_z, of_scale_z = ctx.gradients
-        need = ctx.needs_input_grad
+        of_bags, need = iter(ctx.gradients), ctx.needs_input_grad
         return (
-            _of_points(grad, of_x, x) if need[0] else None,
-            _of_points(grad, of_z, z) if need[1] else None,
-            of_scale(grad, of_scale_x, scale_x) if need[2] else None,
-            of_scale(grad, of_scale_z, scale_z) if need[3] else None,
+            _of_points(grad, next(of_bags), x) if need[0] else None,
+            _of_points(grad, next(of_bags), z) if need[1] else None,
+            of_scale(grad, next(of_bags), scale_x) if need[2] else None,
+            of_scale(grad, next(of_bags), scale_z) if need[3] else None,
             None,
         )
 
 
 def _of_points(grad: Tensor, of_bags: Tensor, points: Tensor) -> Tensor:
-    by_bag = grad.to(of_bags.dtype)[..., None, None]
-    return (by_bag * of_bags).to(points.dtype)
-
-
-def _tensor_or_number(scale: Scale) -> tuple[Tensor | None, float]:
-    if isinstance(scale, Tensor):
-        return scale, 1.0
-    return None, 1.0 if scale is None else float(scale)
+    by_bag = grad if grad.dtype is of_bags.dtype else grad.to(of_bags.dtype)
+    found = (by_bag[..., None, None] if by_bag.dim() else by_bag) * of_bags
+    return found if found.dtype is points.dtype else found.to(points.dtype)

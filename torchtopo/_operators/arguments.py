@@ -120,3 +120,17 @@ def pulls_of(grad: Tensor, values: Tensor, pairs: Tensor) -> Tensor:
     if grad.shape != pairs.shape[:-1]:
         raise ValueError(f"grad {tuple(grad.shape)} does not fit pairs {tuple(pairs.shape)}")
     return grad.to(values.dtype).contiguous()
+
+
+def each_of(numbers: Tensor | None) -> tuple[tuple[int, int, int], Tensor | None]:
+    """A number for each bag, or one for all, as kernels read it, and the tensor that owns it."""
+    if numbers is None:
+        return (0, 0, 0), None
+    if numbers.dtype not in DTYPES:
+        numbers = numbers.detach().to(measured_in(numbers.dtype))
+    values = numbers.contiguous()
+    return (*reals_of(values), int(values.numel() > 1)), values
+
+
+def address_of(values: Tensor | None) -> int:
+    return 0 if values is None or values.numel() == 0 else values.data_ptr()

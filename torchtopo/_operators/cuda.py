@@ -24,8 +24,10 @@ from torchtopo._operators.arguments import (
     PLACES,
     Bags,
     Space,
+    address_of,
     at_pairs,
     bags_of,
+    each_of,
     of_batch,
     packed_bags,
     pulls_of,
@@ -120,7 +122,7 @@ def _farthest_pairs(
     """Those of one space or of two, in two launches either way."""
     count = sum(pairs is not None for pairs, _ in out)
     of_x, of_z = (
-        (_address(pairs), *((0, 0) if lengths is None else reals_of(lengths)))
+        (address_of(pairs), *((0, 0) if lengths is None else reals_of(lengths)))
         for pairs, lengths in out
     )
     with torch.cuda.device(device):
@@ -187,7 +189,7 @@ def pair_pulls(
             bags,
             pulling[0],
             pulling[1] if len(pulling) > 1 else (0, 0, 0),
-            _address(weights),
+            address_of(weights),
             gradient.data_ptr(),
             workspace.data_ptr(),
         )
@@ -278,7 +280,7 @@ def signature_losses(
     losses = a.new_empty(each, dtype=torch.promote_types(a.dtype, b.dtype))
     x, x_by, out_x, _x = _compared(a, scale_x, x_by, largest_x, slopes_x)
     z, z_by, out_z, _z = _compared(b, scale_z, z_by, largest_z, slopes_z)
-    shares, _shares = _each(share)
+    shares, _shares = each_of(share)
     bags, half = losses.numel(), a.shape[-1] // 2
     with torch.cuda.device(losses.device):
         _C.cuda_signature_losses(
@@ -302,7 +304,7 @@ def step_fits_a_block(x: Tensor, z: Tensor, metric_x: str, metric_z: str) -> boo
 def signature_step(
     x: Tensor,
     z: Tensor,
-    pairs_x: Tensor,
+    pairs_x: Tensor | None,
     metric_x: str,
     metric_z: str,
     lengths: Tensor | None,
@@ -316,12 +318,15 @@ def signature_step(
     gradient_z: bool = False,
     slope_x: bool = False,
     slope_z: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    largest_x: bool = False,
+    largest_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
     """All of it in one launch, if a block can hold a bag (under cosine another finds units)."""
     _checks.check_spaces(x, z, metric_x, metric_z, pairs_x, lengths, None)
-    if not step_fits_a_block(x, z, metric_x, metric_z):
+    largest = largest_x or largest_z
+    if pairs_x is None or largest or not step_fits_a_block(x, z, metric_x, metric_z):
         spaces, divided = (x, z, pairs_x, metric_x, metric_z, lengths), (scale_x, scale_z, share)
-        wanted = (gradient_x, gradient_z, slope_x, slope_z)
+        wanted = (gradient_x, gradient_z, slope_x, slope_z, largest_x, largest_z)
         return generic.signature_step(*spaces, *divided, x_by, z_by, by, *wanted)
     (values_x, space_x), (values_z, space_z) = space_of(x, metric_x), space_of(z, metric_z)
     _kept, bags = bags_of(x, lengths)
@@ -329,27 +334,28 @@ def signature_step(
     pairs = given.new_empty((*batch, 2 * m, 2))
     a, b = values_x.new_empty(*batch, 2 * m), values_z.new_empty(*batch, 2 * m)
     losses = a.new_empty(batch, dtype=torch.promote_types(a.dtype, b.dtype))
-    of_x, x_by, out_x, _x = _stepped(values_x, a, scale_x, x_by, gradient_x, slope_x)
-    of_z, z_by, out_z, _z = _stepped(values_z, b, scale_z, z_by, gradient_z, slope_z)
-    shares, _shares = _each(share)
+    of_x, x_by, points_x, by_x, _x = _stepped(values_x, a, scale_x, x_by, gradient_x, slope_x)
+    of_z, z_by, points_z, by_z, _z = _stepped(values_z, b, scale_z, z_by, gradient_z, slope_z)
+    shares, _shares = each_of(share)
     with torch.cuda.device(pairs.device):
         workspace = _workspace(_C.cuda_signature_step_workspace(space_z, bags), pairs.device)
         _C.cuda_signature_step(
             *(_where(pairs), space_x, of_x, x_by, space_z, of_z, z_by, bags, given.data_ptr()),
             *(shares, by, (pairs.data_ptr(), losses.data_ptr()), workspace.data_ptr()),
         )
-    return losses, pairs, a, b, *out_x, *out_z
+    gradients = [of for of in (points_x, points_z, by_x, by_z) if of is not None]
+    return losses, pairs, a, b, [], gradients
 
 
 def _stepped(
     values: Tensor, lengths: Tensor, scale: Tensor | None, by: float, gradient: bool, slope: bool
-) -> tuple[Any, float, tuple[Tensor, Tensor], object]:
+) -> tuple[Any, float, Tensor | None, Tensor | None, object]:
     """A space as `cuda_signature_step` takes it, its gradients, and who owns what it reads."""
-    of_points = values.new_empty(values.shape if gradient else 0)
-    of_scale = values.new_empty(lengths.shape[:-1] if slope and scale is not None else 0)
+    of_points = torch.empty_like(values) if gradient else None
+    of_scale = values.new_empty(lengths.shape[:-1]) if slope and scale is not None else None
     numbers, by, owner = _divided(scale, by, values.device)
-    told = (*numbers, lengths.data_ptr(), _address(of_points), _address(of_scale))
-    return told, by, (of_points, of_scale), owner
+    told = (*numbers, lengths.data_ptr(), address_of(of_points), address_of(of_scale))
+    return told, by, of_points, of_scale, owner
 
 
 def _compared(
@@ -360,7 +366,7 @@ def _compared(
     slopes = values.new_empty(values.shape if wanted else 0)
     of_scale = values.new_empty(each if wanted and scale is not None else 0)
     numbers, by, owner = _divided(scale, by, values.device)
-    told = (*reals_of(values), *numbers, int(largest), _address(slopes), _address(of_scale))
+    told = (*reals_of(values), *numbers, int(largest), address_of(slopes), address_of(of_scale))
     return told, by, (slopes, of_scale), (values, owner)
 
 
@@ -370,20 +376,8 @@ def _divided(
     """What divides lengths: numbers that the kernel reads, or one number."""
     if scale is not None and scale.device != device:  # one number, of the CPU
         by, scale = scale.item(), None
-    numbers, owner = _each(scale)
+    numbers, owner = each_of(scale)
     return numbers, by, owner
-
-
-def _each(numbers: Tensor | None) -> tuple[tuple[int, int, int], Tensor | None]:
-    """A number for each bag, or one for all, as kernels read it, and the tensor that owns it."""
-    if numbers is None:
-        return (0, 0, 0), None
-    values = numbers.detach().to(measured_in(numbers.dtype)).contiguous()
-    return (*reals_of(values), int(values.numel() > 1)), values
-
-
-def _address(values: Tensor | None) -> int:
-    return 0 if values is None or values.numel() == 0 else values.data_ptr()
 
 
 def _workspace(size: int, device: torch.device) -> Tensor:

@@ -123,7 +123,7 @@ def signature_losses(
 def signature_step(
     x: Tensor,
     z: Tensor,
-    pairs_x: Tensor,
+    pairs_x: Tensor | None,
     metric_x: str,
     metric_z: str,
     lengths: Tensor | None,
@@ -137,17 +137,21 @@ def signature_step(
     gradient_z: bool = False,
     slope_x: bool = False,
     slope_z: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    spaces = (x, z, pairs_x, metric_x, metric_z, lengths, None, False, False)
-    pairs, a, b, _far, _largest = signature_edges(*spaces)
-    losses, *_slopes = signature_losses(a, b, scale_x, scale_z, share)
-    return (
-        losses,
-        pairs,
-        a,
-        b,
-        a.new_empty(x.shape if gradient_x else 0),
-        a.new_empty(losses.shape if slope_x and scale_x is not None else 0),
-        b.new_empty(z.shape if gradient_z else 0),
-        b.new_empty(losses.shape if slope_z and scale_z is not None else 0),
-    )
+    largest_x: bool = False,
+    largest_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
+    spaces = (x, z, pairs_x, metric_x, metric_z, lengths, None, largest_x, largest_z)
+    pairs, a, b, far, largest = signature_edges(*spaces)
+    losses, *_slopes = signature_losses(a, b, None, None, share)
+    largest_lengths = [far, largest] if largest_x or largest_z else []
+    gradients = [
+        lengths.new_empty(shape)
+        for lengths, shape, asked in (
+            (a, x.shape, gradient_x),
+            (b, z.shape, gradient_z),
+            (a, losses.shape, slope_x and scale_x is not None),
+            (b, losses.shape, slope_z and scale_z is not None),
+        )
+        if asked
+    ]
+    return losses, pairs, a, b, largest_lengths, gradients

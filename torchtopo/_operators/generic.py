@@ -126,7 +126,7 @@ def signature_losses(
 def signature_step(
     x: Tensor,
     z: Tensor,
-    pairs_x: Tensor,
+    pairs_x: Tensor | None,
     metric_x: str,
     metric_z: str,
     lengths: Tensor | None,
@@ -140,30 +140,39 @@ def signature_step(
     gradient_z: bool = False,
     slope_x: bool = False,
     slope_z: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The losses of bags whose pairs of x are known, with what leads to them and back from them.
+    largest_x: bool = False,
+    largest_z: bool = False,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]:
+    """The losses of padded bags, with what leads to them and back from them.
 
-    The pairs and their lengths in both spaces are those of `signature_edges`, losses those of
-    `signature_losses`; then come the gradient of a bag's loss in its points of x, in what divides
-    their distances, and the same of z, in the dtypes of the lengths; empty where nobody asks.
+    The pairs and their lengths in both spaces are those of `signature_edges`, and, if a largest
+    length is to be what divides, so are the farthest pairs and their lengths, in a list. Losses are
+    those of `signature_losses`. Last come, of the gradients of a bag's loss in its points of x and
+    of z, in the scale of x and of z, those asked for, in the dtypes of the lengths.
     """
     ops = torch.ops.torchtopo
-    spaces = (x, z, pairs_x, metric_x, metric_z, lengths, None, False, False)
-    pairs, a, b, _far, _largest = ops.signature_edges(*spaces)
-    losses, of_x, of_scale_x, of_z, of_scale_z = ops.signature_losses(
-        *(a, b, scale_x, scale_z, share, x_by, z_by, by, False, False),
+    spaces = (x, z, pairs_x, metric_x, metric_z, lengths, None, largest_x, largest_z)
+    pairs, a, b, far, largest = ops.signature_edges(*spaces)
+    divisor_x = largest[0] if largest_x else scale_x
+    divisor_z = largest[-1] if largest_z else scale_z
+    losses, of_x, of_divisor_x, of_z, of_divisor_z = ops.signature_losses(
+        *(a, b, divisor_x, divisor_z, share, x_by, z_by, by, largest_x, largest_z),
         *(gradient_x or slope_x, gradient_z or slope_z),
     )
-    found = []
-    for points, metric, slopes, of_scale, gradient, slope in (
-        (x, metric_x, of_x, of_scale_x, gradient_x, slope_x),
-        (z, metric_z, of_z, of_scale_z, gradient_z, slope_z),
+    gradients = []
+    for points, metric, slopes, of_divisor, largest_of, wanted in (
+        (x, metric_x, of_x, of_divisor_x, far[:1] if largest_x else None, gradient_x),
+        (z, metric_z, of_z, of_divisor_z, far[-1:] if largest_z else None, gradient_z),
     ):
-        values = points.detach().to(slopes.dtype)
-        pulled = ops.pair_pulls(slopes, values, pairs, metric) if gradient else a.new_empty(0)
-        found += [pulled.to(slopes.dtype), of_scale if slope else slopes.new_empty(0)]
-    gradient_of_x, slope_of_x, gradient_of_z, slope_of_z = found
-    return losses, pairs, a, b, gradient_of_x, slope_of_x, gradient_of_z, slope_of_z
+        if not wanted:
+            continue
+        values, further, of_further = points.detach().to(slopes.dtype), None, None
+        if largest_of is not None:  # a largest length pulls at its pair as others do
+            further, of_further = largest_of[0].unsqueeze(-2), of_divisor.unsqueeze(-1)
+        gradients.append(ops.pair_pulls(slopes, values, pairs, metric, further, of_further))
+    gradients += [of_divisor_x] if slope_x and scale_x is not None else []
+    gradients += [of_divisor_z] if slope_z and scale_z is not None else []
+    return losses, pairs, a, b, [far, largest] if largest_x or largest_z else [], gradients
 
 
 def _divisor(scale: Tensor | None, by: float, largest: bool) -> Tensor | float | None:

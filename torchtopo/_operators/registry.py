@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from torchtopo._operators import cpu, cuda, fake, generic, measures
-from torchtopo._operators.vmap import batched, signature_edges_batched
+from torchtopo._operators.vmap import batched, signature_edges_batched, signature_step_batched
 
 Implementation = Callable[..., Any]
 
@@ -135,15 +135,16 @@ OPERATORS = (
         cuda.signature_losses,
     ),
     Operator(
-        "signature_step(Tensor x, Tensor z, Tensor pairs_x, str metric_x, str metric_z,"
+        "signature_step(Tensor x, Tensor z, Tensor? pairs_x, str metric_x, str metric_z,"
         " Tensor? lengths, Tensor? scale_x, Tensor? scale_z, Tensor? share, float x_by=1,"
         " float z_by=1, float by=2, bool gradient_x=False, bool gradient_z=False,"
-        " bool slope_x=False, bool slope_z=False)"
-        " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+        " bool slope_x=False, bool slope_z=False, bool largest_x=False, bool largest_z=False)"
+        " -> (Tensor, Tensor, Tensor, Tensor, Tensor[], Tensor[])",
         fake.signature_step,
-        generic.signature_step,
+        cpu.signature_step,
         generic.signature_step,
         cuda.signature_step,
+        signature_step_batched,
     ),
     Operator(
         "single_linkage(Tensor pairs, Tensor heights, Tensor? cu_seqlens) -> Tensor",

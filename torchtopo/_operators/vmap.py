@@ -23,6 +23,14 @@ def signature_edges_batched(
     return out, (0, 0, 0, of_spaces, of_spaces)
 
 
+def signature_step_batched(
+    op: Any, info: Any, in_dims: tuple[int | None, ...], *args: Any
+) -> tuple[Any, Any]:
+    """The same of lists, each empty where nobody asks."""
+    out, _dims = batched(op, info, in_dims, *args)
+    return out, (0, 0, 0, 0, [1] * len(out[4]), [0] * len(out[5]))
+
+
 def leading(value: Any, dim: int | None, size: int) -> Any:
     """A tensor with its mapped dimension first, one of `size` equal copies if it has none."""
     if not isinstance(value, Tensor):
