@@ -384,7 +384,8 @@ def replicates(runs: Path, names: str) -> str:
             e = effect(d.tolist(), train=1, test=0)
             p = 2 * stats.t.sf(abs(e.mean) / e.variance**0.5, e.pairs - 1)
             interval = " to ".join(map(signed, e.interval()))
-            gains.append([pooling, high, low, signed(e.mean), interval, f"{p:.3f}",
+            said = f"{p:.3f}" if p >= 0.001 else "< 0.001"
+            gains.append([pooling, high, low, signed(e.mean), interval, said,
                           f"{(d > 0).sum()} of {e.pairs}"])  # fmt: skip
     linear = pd.concat([pd.read_csv(f / "baselines.csv") for f in folders
                         if f.name == folders[0].name])  # fmt: skip
