@@ -55,6 +55,15 @@ def test_calls_are_compared_with_another_checkout(tmp_path: Path):
     assert f"{tmp_path} has no torchtopo built in place" in done.stderr
 
 
+@pytest.mark.slow
+def test_the_term_is_timed_beside_the_step_without_it():
+    done = run("term_of_a_step.py", "--cells", "5", "--features", "8", "--rounds", "2")
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^\| (\w+) \| ([\d.]+) \| .+% \| .+ \| ([\d.]+) \|$", done.stdout, re.M)
+    assert [name for name, *_ in rows] == ["average", "attention", "max"]
+    assert all(float(number) > 0 for _, *numbers in rows for number in numbers)
+
+
 def test_what_the_sanitizer_watches_calls_every_operator(monkeypatch: pytest.MonkeyPatch):
     for module in (comparison, step):
         monkeypatch.setattr(module, "on_a_device", lambda values: True)
