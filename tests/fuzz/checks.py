@@ -306,6 +306,13 @@ def transforms(
             **batch.ragged,
         )
 
+    def alike(found: Tensor, expected: Tensor, what: str) -> None:
+        """To the bit, but for sums that a kernel adds up in double and tensor code does not."""
+        if function == "signature_loss":
+            near(found, expected)
+        else:
+            same(found, expected, what)
+
     def energy(z: Tensor) -> Tensor:
         return values(z).square().sum()
 
@@ -329,7 +336,7 @@ def transforms(
         elif transform == "jvp":
             z = z.clone(memory_format=torch.contiguous_format)  # torch's own tangents ask for it
             value, tangent = torch.func.jvp(values, (z,), (torch.ones_like(z),))
-            same(value, values(z), "values under jvp")
+            alike(value, values(z), "values under jvp")
             leaf = z.detach().requires_grad_()
             pull = torch.ones_like(value).requires_grad_()
             (pulled,) = torch.autograd.grad(values(leaf), leaf, pull, create_graph=True)
@@ -345,7 +352,7 @@ def transforms(
         else:
             torch._dynamo.reset()
             compiled = torch.compile(values, backend="eager", fullgraph=True, dynamic=True)
-            same(compiled(z), values(z), "values under torch.compile")
+            alike(compiled(z), values(z), "values under torch.compile")
 
 
 def matches(bags: Bags, mode: str, **setting: Any) -> None:
