@@ -13,11 +13,15 @@ template <class Real>
 void trees(const Space<Real>& space, const Bags& bags, std::int64_t* edges, Real* weights,
            int threads) {
   const int workers = threads_for(work_of(space, bags), threads);
-  for_each_bag(bags.count, workers, [&](Scratch& scratch, Team team, std::int64_t b) {
+  const auto place = [&](std::int64_t b) -> Place<Real> {
     const std::int64_t first = bags.first_edge(b);
-    write_tree(space, bags, b, scratch, team, edges + 2 * first,
-               weights ? weights + first : nullptr);
-  });
+    return {edges + 2 * first, weights ? weights + first : nullptr, nullptr};
+  };
+  for_each_group(bags.count, bags_abreast(space, bags, workers), workers,
+                 [&](Scratch& scratch, Team team, Group group) {
+                   const Ahead ahead = matrices_after(group, space, bags, workers);
+                   write_trees(space, bags, group, ahead, scratch, team, place);
+                 });
 }
 
 template <class Real>

@@ -31,4 +31,19 @@ inline void prefetch_for_later(const void* address) {
 #endif
 }
 
+// Memory that is wanted after what is at hand, and fetched by the way.
+struct Ahead {
+  const void* from = nullptr;
+  std::size_t bytes = 0;
+
+  void fetch_part(int part, int parts) const {
+    const auto lines_until = [&](int k) {
+      return bytes / line * std::size_t(k) / std::size_t(parts);
+    };
+    const char* memory = static_cast<const char*>(from);
+    for (std::size_t k = lines_until(part); k < lines_until(part + 1); ++k)
+      prefetch_for_later(memory + k * line);
+  }
+};
+
 }  // namespace torchtopo

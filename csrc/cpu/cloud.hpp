@@ -7,6 +7,7 @@
 
 #include "../metric.hpp"
 #include "../order.hpp"
+#include "cache.hpp"
 #include "exact.hpp"
 #include "farthest.hpp"
 #include "isa.hpp"
@@ -18,18 +19,34 @@
 
 namespace torchtopo {
 
-// The tree of a matrix. Edges come back sorted, their weights are the matrix's entries.
+// So many matrices have their trees found abreast: as many as fit half of a core's cache.
+constexpr int most_abreast = 4;
+constexpr std::size_t worth_abreast = fast_cache / 2;
+
+// The trees of matrices of n <= 2^31 rows. Edges come back sorted, their weights are the matrices'
+// entries.
 template <class Real>
-void tree_of_matrix(const Real* distances, std::size_t stride, int n, bool symmetric,
-                    Scratch& scratch, Team team, Edge<Real>* tree) {
-  if (!instruction_set().kernels<Real>().prim_of_matrix(distances, stride, n, symmetric, scratch,
-                                                        team, tree)) {
-    const auto weight = [=](int i, int j) {
-      return distances[std::size_t(i) * stride + std::size_t(j)];
-    };
-    prim_textbook<Real>(n, weight, scratch, tree);
+void trees_of_matrices(Rows<Real>* matrices, int count, bool symmetric, Ahead ahead,
+                       Scratch& scratch, Team team) {
+  const Kernels<Real>& kernels = instruction_set().kernels<Real>();
+  if (!(symmetric && kernels.prims_abreast(matrices, count, false, ahead, scratch))) {
+    Rows<Real> rows[most_abreast];
+    int ready = 0;
+    for (int m = 0; m < count; ++m) {
+      const auto [distances, stride, n, tree] = matrices[m];
+      rows[ready] = kernels.rows_of_matrix(distances, stride, n, scratch, team, tree);
+      if (rows[ready].keys) {
+        ++ready;
+        continue;
+      }
+      const auto weight = [distances = distances, stride = stride](int i, int j) {
+        return distances[std::size_t(i) * stride + std::size_t(j)];
+      };
+      prim_textbook<Real>(n, weight, scratch, tree);
+    }
+    kernels.prims_abreast(rows, ready, true, ahead, scratch);
   }
-  sort_edges(tree, n - 1, scratch);
+  for (int m = 0; m < count; ++m) sort_edges(matrices[m].tree, matrices[m].n - 1, scratch);
 }
 
 template <class Real>
@@ -44,18 +61,12 @@ void smallest_edges(const Real* points, int n, int d, Metric metric, Scratch& sc
                                                             tree);
 }
 
-// The tree of points. Edges come back sorted by their lengths, measured in double and rounded.
-//
-// Every attempt but the last is checked: float32 arithmetic gives way to double where squares leave
-// its range, and double to the textbook, which measures each edge without squaring out of range.
+// The same in double, and by the textbook, which measures each edge without squaring out of range.
+// Edges come back sorted by their lengths.
 template <class Real>
-void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
+void tree_in_double(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
                     Edge<Real>* tree) {
   const int count = n - 1;
-  if (metric != Metric::cosine) {
-    smallest_edges(points, n, d, metric, scratch, team, tree);
-    if (!measure(points, n, d, metric, team, tree, tree)) return sort_edges(tree, count, scratch);
-  }
   Edge<double>* found = scratch.take<Edge<double>>(std::size_t(n));
   if (const double* wide = in_double(points, n, d, metric, scratch)) {
     smallest_edges(wide, n, d, metric, scratch, team, found);
@@ -69,12 +80,33 @@ void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& sc
   sort_edges(tree, count, scratch);
 }
 
-// Tree and farthest pair together.
+// The tree of points whose smallest edges have been found, where its arithmetic kept its range,
+// else found again. Edges come back sorted by their lengths, measured in double and rounded.
+template <class Real>
+void measured_tree(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
+                   Edge<Real>* tree) {
+  if (measure(points, n, d, metric, team, tree, tree))
+    tree_in_double(points, n, d, metric, scratch, team, tree);
+  else
+    sort_edges(tree, n - 1, scratch);
+}
+
+// Float32 arithmetic gives way to double where squares leave its range; the cosine's never stays in
+// it.
+template <class Real>
+void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
+                    Edge<Real>* tree) {
+  if (metric == Metric::cosine) return tree_in_double(points, n, d, metric, scratch, team, tree);
+  smallest_edges(points, n, d, metric, scratch, team, tree);
+  measured_tree(points, n, d, metric, scratch, team, tree);
+}
+
+// Tree and farthest pair together, of two points or more.
 template <class Real>
 Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric metric,
                                       Scratch& scratch, Team team, Edge<Real>* tree) {
   const auto with_farthest = way_of<Real>(plan_of<Real>(n, d)).with_farthest;
-  if (n > 1 && metric != Metric::cosine && with_farthest) {
+  if (metric != Metric::cosine && with_farthest) {
     const Kernels<Real>& kernels = instruction_set().kernels<Real>();
     const Farthest<Real> found =
         (kernels.*with_farthest)(points, n, d, metric, scratch, team, tree);
@@ -84,7 +116,7 @@ Endpoints tree_and_farthest_of_points(const Real* points, int n, int d, Metric m
       return found.ends;
     }
   }
-  if (n > 1) tree_of_points(points, n, d, metric, scratch, team, tree);
+  tree_of_points(points, n, d, metric, scratch, team, tree);
   return farthest_of_points(points, n, d, metric, scratch, team);
 }
 
@@ -98,25 +130,57 @@ struct Cloud {
 
   bool is_matrix() const { return metric == Metric::precomputed; }
 
-  void tree(Scratch& scratch, Team team, Edge<Real>* edges) const {
-    if (n < 2) return;
-    if (is_matrix())
-      tree_of_matrix(values, std::size_t(d), n, symmetric, scratch, team, edges);
-    else
-      tree_of_points(values, n, d, metric, scratch, team, edges);
-  }
-
   Endpoints farthest(Scratch& scratch, Team team) const {
     return is_matrix() ? farthest_of_matrix(values, std::size_t(d), n, team)
                        : farthest_of_points(values, n, d, metric, scratch, team);
   }
-
-  Endpoints tree_and_farthest(Scratch& scratch, Team team, Edge<Real>* edges) const {
-    if (!is_matrix())
-      return tree_and_farthest_of_points(values, n, d, metric, scratch, team, edges);
-    tree(scratch, team, edges);
-    return farthest(scratch, team);
-  }
 };
+
+// Whether the tree of n points is found in the matrix of their distances.
+template <class Real>
+bool by_matrix(int n, int d, Metric metric) {
+  return metric != Metric::cosine && plan_of<Real>(n, d) == Plan::tiled;
+}
+
+// The trees of bags in one space, those that are found in matrices abreast, and their farthest
+// pairs where there is room for them.
+template <class Real>
+void find_trees(const Cloud<Real>* bags, int count, Ahead ahead, Scratch& scratch, Team team,
+                Edge<Real>* const* trees, Endpoints* farthest) {
+  const Kernels<Real>& kernels = instruction_set().kernels<Real>();
+  Rows<Real> rows[most_abreast];
+  Farthest<Real> far[most_abreast];
+  int of_bag[most_abreast], ready = 0;
+  for (int b = 0; b < count; ++b) {
+    const auto [values, n, d, metric, symmetric] = bags[b];
+    if (farthest) farthest[b] = ~Endpoints(0);
+    if (n < 2) continue;
+    of_bag[ready] = b;
+    if (bags[b].is_matrix()) {
+      rows[ready++] = {values, std::size_t(d), n, trees[b]};
+      if (farthest) farthest[b] = bags[b].farthest(scratch, team);
+    } else if (by_matrix<Real>(n, d, metric)) {
+      rows[ready] = kernels.rows_of_points(values, n, d, metric, scratch, team, trees[b],
+                                           farthest ? &far[ready] : nullptr);
+      ++ready;
+    } else if (farthest) {
+      farthest[b] = tree_and_farthest_of_points(values, n, d, metric, scratch, team, trees[b]);
+    } else {
+      tree_of_points(values, n, d, metric, scratch, team, trees[b]);
+    }
+  }
+  if (!ready) return;
+  if (bags->is_matrix())
+    return trees_of_matrices(rows, ready, bags->symmetric, ahead, scratch, team);
+  kernels.prims_abreast(rows, ready, true, ahead, scratch);
+  for (int k = 0; k < ready; ++k) {
+    const auto [values, n, d, metric, symmetric] = bags[of_bag[k]];
+    measured_tree(values, n, d, metric, scratch, team, rows[k].tree);
+    if (farthest)
+      farthest[of_bag[k]] = trustworthy(far[k], values, n, d, metric)
+                                ? far[k].ends
+                                : farthest_of_points(values, n, d, metric, scratch, team);
+  }
+}
 
 }  // namespace torchtopo

@@ -12,6 +12,7 @@
 #include "../bags.hpp"
 #include "../metric.hpp"
 #include "../order.hpp"
+#include "cache.hpp"
 #include "cloud.hpp"
 #include "isa.hpp"
 #include "kept_scratch.hpp"
@@ -28,19 +29,35 @@ inline int threads_for(double work, int threads) {
   return int(std::max(1.0, std::min(double(threads), work / worth_a_thread)));
 }
 
-// Calls work(scratch, team, b) for every bag b. Where there are more threads than bags, a bag is
-// the work of a team.
+// Bags that are worked at together: from first on, without last.
+struct Group {
+  std::int64_t first, last;
+
+  int size() const { return int(last - first); }
+};
+
+// Calls work(scratch, team, group) for groups of `size` bags. Where there are more threads than
+// groups, a group is the work of a team.
 template <class Work>
-void for_each_bag(std::int64_t bags, int threads, Work work) {
-  const int workers = int(std::clamp<std::int64_t>(bags, 1, threads));
+void for_each_group(std::int64_t bags, int size, int threads, Work work) {
+  const std::int64_t groups = (bags + size - 1) / size;
+  const int workers = int(std::clamp<std::int64_t>(groups, 1, threads));
   std::vector<Scratch> scratch = KeptScratch::of_process().borrow(std::size_t(workers));
   const Team team(threads / workers);
-  parallel_for(bags, threads, [&](int worker, std::int64_t b) {
+  parallel_for(groups, threads, [&](int worker, std::int64_t k) {
     Scratch& mine = scratch[std::size_t(worker)];
     mine.reset();
-    work(mine, team, b);
+    work(mine, team, Group{k * size, std::min((k + 1) * size, bags)});
   });
   KeptScratch::of_process().give_back(std::move(scratch));
+}
+
+// Calls work(scratch, team, b) for every bag b.
+template <class Work>
+void for_each_bag(std::int64_t bags, int threads, Work work) {
+  for_each_group(bags, 1, threads, [&](Scratch& scratch, Team team, Group group) {
+    work(scratch, team, group.first);
+  });
 }
 
 // Bag b as its space holds it.
@@ -62,26 +79,72 @@ inline void name_pair(const Bags& bags, std::int64_t b, Endpoints ends, std::int
   pair[1] = none ? -1 : bags.first_name(b) + larger(ends);
 }
 
-// Writes the tree of bag b to its rows of pairs and, where asked for, of weights, and its farthest
-// pair where asked for.
+// Where the edges of a bag's tree go, their weights and its farthest pair if these are wanted.
 template <class Real>
-void write_tree(const Space<Real>& space, const Bags& bags, std::int64_t b, Scratch& scratch,
-                Team team, std::int64_t* pairs, Real* weights, std::int64_t* farthest = nullptr) {
+struct Place {
+  std::int64_t* pairs;
+  Real* weights;
+  std::int64_t* farthest;
+};
+
+// Writes the trees of bags to place(b).
+template <class Real, class PlaceOf>
+void write_trees(const Space<Real>& space, const Bags& bags, Group group, Ahead ahead,
+                 Scratch& scratch, Team team, PlaceOf place) {
   scratch.reset();
-  const Cloud<Real> bag = bag_of(space, bags, b);
-  Edge<Real>* tree = scratch.take<Edge<Real>>(std::size_t(bag.n));
-  if (farthest)
-    name_pair(bags, b, bag.tree_and_farthest(scratch, team, tree), farthest);
-  else
-    bag.tree(scratch, team, tree);
-  const int count = std::max(bag.n - 1, 0);
-  for (int k = 0; k < count; ++k) {
-    name_pair(bags, b, tree[k].ends, pairs + 2 * k);
-    if (weights) weights[k] = weight_of<Real>(tree[k].weight);
+  Cloud<Real> clouds[most_abreast];
+  Edge<Real>* trees[most_abreast];
+  Endpoints farthest[most_abreast];
+  for (std::int64_t b = group.first; b < group.last; ++b) {
+    clouds[b - group.first] = bag_of(space, bags, b);
+    trees[b - group.first] = scratch.take<Edge<Real>>(std::size_t(bags.size(b)));
   }
-  const std::int64_t padding = bags.edge_rows(b) - count;
-  std::fill_n(pairs + 2 * count, 2 * padding, -1);
-  if (weights) std::fill_n(weights + count, padding, Real(0));
+  const bool any_farthest = place(group.first).farthest;
+  find_trees(clouds, group.size(), ahead, scratch, team, trees, any_farthest ? farthest : nullptr);
+  for (std::int64_t b = group.first; b < group.last; ++b) {
+    const auto [pairs, weights, far] = place(b);
+    const Edge<Real>* tree = trees[b - group.first];
+    const std::int64_t count = std::max<std::int64_t>(bags.size(b) - 1, 0);
+    for (std::int64_t k = 0; k < count; ++k) {
+      name_pair(bags, b, tree[k].ends, pairs + 2 * k);
+      if (weights) weights[k] = weight_of<Real>(tree[k].weight);
+    }
+    const std::int64_t padding = bags.edge_rows(b) - count;
+    std::fill_n(pairs + 2 * count, 2 * padding, -1);
+    if (weights) std::fill_n(weights + count, padding, Real(0));
+    if (far) name_pair(bags, b, farthest[b - group.first], far);
+  }
+}
+
+// Bytes of a bag's matrix of distances.
+template <class Real>
+double matrix_bytes(const Bags& bags) {
+  return double(bags.n) * double(bags.n) * sizeof(Real);
+}
+
+// How many bags' trees a worker finds abreast: of small bags, whose distances fit half of a core's
+// cache and whose points fit it, and no more than leave all workers some.
+template <class Real>
+int bags_abreast(const Space<Real>& space, const Bags& bags, int workers) {
+  const bool matrices = space.metric == Metric::precomputed;
+  if (!matrices && !by_matrix<Real>(int(bags.n), int(space.d), space.metric)) return 1;
+  const double points = matrices ? 0 : double(bags.n) * double(space.d) * sizeof(Real);
+  const double most = std::min({double(worth_abreast) / matrix_bytes<Real>(bags),
+                                double(fast_cache) / points, double(bags.count) / workers});
+  return int(std::clamp(most, 1.0, double(most_abreast)));
+}
+
+// The matrices that a worker will most likely meet after a group, where they are small and not in
+// its cache yet.
+template <class Real>
+Ahead matrices_after(Group group, const Space<Real>& space, const Bags& bags, int workers) {
+  const double bytes = matrix_bytes<Real>(bags);
+  const std::int64_t first = group.last + std::int64_t(workers - 1) * group.size();
+  const std::int64_t count = std::min<std::int64_t>(group.size(), bags.count - first);
+  const bool near = bytes * double(bags.count) <= double(fast_cache);
+  if (space.metric != Metric::precomputed || count < 1 || bytes > double(worth_abreast) || near)
+    return {};
+  return {space.values + bags.first_row(first) * space.d, std::size_t(bytes) * std::size_t(count)};
 }
 
 // Whether (i, j) names two points of bag b; the padding (-1, -1) does not, and nothing else is let

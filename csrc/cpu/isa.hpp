@@ -9,6 +9,7 @@
 
 #include "../metric.hpp"
 #include "../order.hpp"
+#include "cache.hpp"
 #include "scratch.hpp"
 #include "team.hpp"
 
@@ -60,19 +61,35 @@ template <class Real>
 using FindTreeAndFarthest = Farthest<Real> (*)(const Real* points, int n, int d, Metric, Scratch&,
                                                Team, Edge<Real>* tree);
 
+// A symmetric matrix of keys (see order.hpp), and where the edges of its tree go.
+template <class Real>
+struct Rows {
+  const Real* keys;
+  std::size_t stride;
+  int n;
+  Edge<Real>* tree;
+};
+
 template <class Real>
 struct Kernels {
-  // Of a distance matrix, promised to be symmetric or not. False, and no tree, if an entry i < j is
-  // negative.
-  bool (*prim_of_matrix)(const Real* distances, std::size_t stride, int n, bool symmetric, Scratch&,
-                         Team, Edge<Real>* tree);
+  // A distance matrix as one of keys, a copy if it isn't one; its keys are null, and it has none,
+  // if an entry i < j is negative.
+  Rows<Real> (*rows_of_matrix)(const Real* distances, std::size_t stride, int n, Scratch&, Team,
+                               Edge<Real>* tree);
+  // The distances of points, as prim_tiled has them, and the farthest pair if `far` isn't null.
+  Rows<Real> (*rows_of_points)(const Real* points, int n, int d, Metric, Scratch&, Team,
+                               Edge<Real>* tree, Farthest<Real>* far);
+  // The trees of matrices of two rows or more, by Prim's algorithm. Of those that nobody has looked
+  // at (`plain` false) but promised to be symmetric: false, and no trees, if an entry that is met
+  // is no key.
+  bool (*prims_abreast)(const Rows<Real>* matrices, int count, bool plain, Ahead, Scratch&);
   // Of points: by the matrix of their distances; by that of their codes' distances; without one,
   // row by row; so, but spared most of the distances by a coarse copy; by boxes around neighbours;
   // by the smallest edges into segments. The last three ask for finite coordinates.
   FindTree<Real> prim_tiled, prim_codes, prim_matrix_free, prim_coarse, boruvka, boruvka_segments;
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&, Team);
   // Tree and farthest pair at once, for little more than the tree: they need the same distances.
-  FindTreeAndFarthest<Real> prim_tiled_and_farthest, prim_codes_and_farthest;
+  FindTreeAndFarthest<Real> prim_codes_and_farthest;
   // Of one edge or point, in double.
   double (*length)(const Real* x, const Real* y, std::size_t d, Metric);
   double (*norm)(const Real* x, std::size_t d);

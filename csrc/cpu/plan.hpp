@@ -28,8 +28,7 @@ struct Way {
 
 template <class Real>
 inline constexpr Way<Real> ways[] = {
-    {Plan::tiled, "tiled", &Kernels<Real>::prim_tiled, true,
-     &Kernels<Real>::prim_tiled_and_farthest},
+    {Plan::tiled, "tiled", &Kernels<Real>::prim_tiled, true, nullptr},
     {Plan::codes, "codes", &Kernels<Real>::prim_codes, true,
      &Kernels<Real>::prim_codes_and_farthest},
     {Plan::matrix_free, "matrix-free", &Kernels<Real>::prim_matrix_free, true, nullptr},

@@ -57,25 +57,39 @@ bool one_is_infinite(double a, double b) {
   return (a == infinity && b == b) || (b == infinity && a == a);
 }
 
-// Fills the pairs of bag b, their lengths in both spaces, and the largest length of either.
+// Fills the pairs of bags, and their lengths in the space that they are of.
+template <class X, class Z, class Wide>
+void find_edges(const Step& step, const Side<X, Wide>& x, const Side<Z, Wide>& z, Group group,
+                Scratch& scratch, Team team) {
+  const Bags& bags = step.bags;
+  const auto in_x = [&](std::int64_t b) -> Place<X> {
+    const std::int64_t of_x = Edges(bags, b).of_x;
+    return {step.pairs + 2 * of_x, x.lengths + of_x, x.farthest_of(b)};
+  };
+  const auto in_z = [&](std::int64_t b) -> Place<Z> {
+    const std::int64_t of_z = Edges(bags, b).of_z;
+    return {step.pairs + 2 * of_z, z.lengths + of_z, z.farthest_of(b)};
+  };
+  if (!step.pairs_x) write_trees(x.space, bags, group, {}, scratch, team, in_x);
+  for (std::int64_t b = group.first; b < group.last && step.pairs_x; ++b) {
+    const auto [pairs, lengths, farthest] = in_x(b);
+    const std::int64_t count = bags.edge_rows(b);
+    std::copy_n(step.pairs_x + 2 * bags.first_edge(b), 2 * count, pairs);
+    measure_pairs(x.space, bags, b, team, pairs, count, lengths);
+    if (farthest) name_pair(bags, b, bag_of(x.space, bags, b).farthest(scratch, team), farthest);
+  }
+  write_trees(z.space, bags, group, {}, scratch, team, in_z);
+}
+
+// Their lengths in the other space too, and the largest length of either.
 template <class X, class Z, class Wide>
 void measure_edges(const Step& step, const Side<X, Wide>& x, const Side<Z, Wide>& z, std::int64_t b,
-                   const Edges& edges, Scratch& scratch, Team team) {
+                   const Edges& edges, Team team) {
   const Bags& bags = step.bags;
-  std::int64_t *pairs_x = step.pairs + 2 * edges.of_x, *pairs_z = step.pairs + 2 * edges.of_z;
-  X *in_x = x.lengths + edges.of_x, *z_in_x = x.lengths + edges.of_z;
-  Z *in_z = z.lengths + edges.of_z, *x_in_z = z.lengths + edges.of_x;
-  if (step.pairs_x) {
-    std::copy_n(step.pairs_x + 2 * bags.first_edge(b), 2 * edges.count, pairs_x);
-    measure_pairs(x.space, bags, b, team, pairs_x, edges.count, in_x);
-    if (x.farthest)
-      name_pair(bags, b, bag_of(x.space, bags, b).farthest(scratch, team), x.farthest_of(b));
-  } else {
-    write_tree(x.space, bags, b, scratch, team, pairs_x, in_x, x.farthest_of(b));
-  }
-  write_tree(z.space, bags, b, scratch, team, pairs_z, in_z, z.farthest_of(b));
-  measure_pairs(x.space, bags, b, team, pairs_z, edges.count, z_in_x);
-  measure_pairs(z.space, bags, b, team, pairs_x, edges.count, x_in_z);
+  measure_pairs(x.space, bags, b, team, step.pairs + 2 * edges.of_z, edges.count,
+                x.lengths + edges.of_z);
+  measure_pairs(z.space, bags, b, team, step.pairs + 2 * edges.of_x, edges.count,
+                z.lengths + edges.of_x);
   for (const std::int64_t first : {edges.of_x, edges.of_z})
     for (std::int64_t k = first; k < first + edges.count; ++k)
       if (one_is_infinite(double(x.lengths[k]), double(z.lengths[k]))) {
@@ -166,14 +180,20 @@ void step_of(const Step& step, int threads) {
   if (z.gradient) work += work_of_pulls(z.space, m);
   const auto of_bag = [&](Scratch& scratch, Team team, std::int64_t b) {
     const Edges edges(bags, b);
-    measure_edges(step, x, z, b, edges, scratch, team);
+    measure_edges(step, x, z, b, edges, team);
     if (!losses) return;
     const BagLoss found = compare(step, x, z, b, edges, scratch);
     losses[b] = Wide(found.loss);
     if (x.gradient || x.slope_of_divisor) pull(step, x, 1, found.slopes, b, edges);
     if (z.gradient || z.slope_of_divisor) pull(step, z, -1, found.slopes, b, edges);
   };
-  for_each_bag(bags.count, threads_for(work, threads), of_bag);
+  const int workers = threads_for(work, threads);
+  int abreast = bags_abreast(z.space, bags, workers);
+  if (!step.pairs_x) abreast = std::min(abreast, bags_abreast(x.space, bags, workers));
+  for_each_group(bags.count, abreast, workers, [&](Scratch& scratch, Team team, Group group) {
+    find_edges(step, x, z, group, scratch, team);
+    for (std::int64_t b = group.first; b < group.last; ++b) of_bag(scratch, team, b);
+  });
 }
 
 }  // namespace

@@ -80,7 +80,8 @@ void check_matrices(std::mt19937& random, int n, int bags) {
       filled([&] { return few(random) - 2; }),  // negative weights have no kernel
       mirrored(filled([&] { return infinity; })),
   };
-  const std::vector<std::int64_t> lengths = {n, (n + 1) / 2, 1};
+  std::vector<std::int64_t> lengths(std::size_t(bags), n);
+  if (bags > 2) lengths[1] = (n + 1) / 2, lengths[2] = 1;
   for (const auto& matrices : cases) {
     std::vector<std::int64_t> pairs(std::size_t(bags * (n - 1) * 2) + 1);
     std::vector<Real> weights(std::size_t(bags * (n - 1)) + 1);
@@ -267,6 +268,8 @@ int main() {
         check_points<double>(random, n, d);
       }
     }
+    check_matrices<float>(random, 256, 9);  // abreast, in groups that are fetched ahead
+    check_matrices<double>(random, 128, 10);
     // As many points as make several levels of boxes, most of them tied.
     check_points<float>(random, 1100, 2);
     check_points<double>(random, 600, 3);

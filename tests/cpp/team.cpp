@@ -72,8 +72,10 @@ void check_kernels(std::mt19937& random, int n, int d, bool tied) {
   check("tiled and farthest", n, d, [&](int threads) {
     Scratch scratch;
     auto found = tree();
-    const auto far = kernels.prim_tiled_and_farthest(points.data(), n, d, metric, scratch,
-                                                     Team(threads), found.data());
+    Farthest<Real> far;
+    const Rows<Real> rows = kernels.rows_of_points(points.data(), n, d, metric, scratch,
+                                                   Team(threads), found.data(), &far);
+    kernels.prims_abreast(&rows, 1, true, {}, scratch);
     return words(found, far);
   });
   check("farthest", n, d, [&](int threads) {
@@ -91,8 +93,10 @@ void check_matrices(std::mt19937& random, int n) {
     check(what, n, n, [&](int threads) {
       Scratch scratch;
       std::vector<Edge<Real>> found(std::size_t(n) - 1);
-      const bool taken = instruction_set().kernels<Real>().prim_of_matrix(
-          matrix.data(), std::size_t(n), n, false, scratch, Team(threads), found.data());
+      const Kernels<Real>& kernels = instruction_set().kernels<Real>();
+      const Rows<Real> rows = kernels.rows_of_matrix(matrix.data(), std::size_t(n), n, scratch,
+                                                     Team(threads), found.data());
+      const bool taken = rows.keys && kernels.prims_abreast(&rows, 1, true, {}, scratch);
       auto all = words(taken ? found : std::vector<Edge<Real>>());
       all.push_back(taken);
       return all;

@@ -38,22 +38,26 @@ std::size_t padded_stride(int n) {
 }
 
 template <class Real>
-bool prim_of_matrix(const Real* distances, std::size_t stride, int n, bool symmetric,
-                    Scratch& scratch, Team team, Edge<Real>* tree) {
-  if (symmetric && with_lanes<Real>(n, [&](auto lanes) {
-        return prim<decltype(lanes), false>(distances, stride, n, scratch, tree);
-      }))
-    return true;
-  if (!is_symmetric_and_plain(distances, stride, n, scratch, team)) {
-    const std::size_t padded = padded_stride<Real>(n);
-    Real* keys = scratch.take<Real>(std::size_t(n) * padded);
-    if (!copy_symmetric(distances, stride, n, team, keys, padded)) return false;
-    distances = keys;
-    stride = padded;
-  }
-  with_lanes<Real>(n,
-                   [&](auto lanes) { prim<decltype(lanes)>(distances, stride, n, scratch, tree); });
-  return true;
+Rows<Real> rows_of_matrix(const Real* distances, std::size_t stride, int n, Scratch& scratch,
+                          Team team, Edge<Real>* tree) {
+  if (is_symmetric_and_plain(distances, stride, n, scratch, team))
+    return {distances, stride, n, tree};
+  const std::size_t padded = padded_stride<Real>(n);
+  Real* keys = scratch.take<Real>(std::size_t(n) * padded);
+  const bool copied = copy_symmetric(distances, stride, n, team, keys, padded);
+  return {copied ? keys : nullptr, padded, n, tree};
+}
+
+template <class Real>
+bool prims_abreast(const Rows<Real>* matrices, int count, bool plain, Ahead ahead,
+                   Scratch& scratch) {
+  int n = 0;
+  for (int m = 0; m < count; ++m) n = std::max(n, matrices[m].n);
+  return with_lanes<Real>(n, [&](auto lanes) {
+    using Lanes = decltype(lanes);
+    return plain ? prims_abreast<Lanes, true>(matrices, count, ahead, scratch)
+                 : prims_abreast<Lanes, false>(matrices, count, ahead, scratch);
+  });
 }
 
 // Room for the matrix of n points.
@@ -63,8 +67,8 @@ Real* take_keys(int n, Scratch& scratch) {
 }
 
 template <class Real>
-void prim_tiled(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
-                Real* keys, Edge<Real>* tree, Farthest<Real>* far) {
+Rows<Real> rows_by_tiles(const Real* points, int n, int d, Metric metric, Scratch& scratch,
+                         Team team, Real* keys, Edge<Real>* tree, Farthest<Real>* far) {
   const std::size_t stride = padded_stride<Real>(n);
   with_rule(metric, [&](auto rule) {
     distance_tiles<W<Real>, ROWS, COLUMNS>(Direct<decltype(rule), Real, W<Real>>(), points, n, d,
@@ -72,7 +76,21 @@ void prim_tiled(const Real* points, int n, int d, Metric metric, Scratch& scratc
   });
   if (far) *far = farthest_of_keys<COLUMNS * W<Real>>(keys, stride, n, team);
   mirror(keys, stride, n, team);
-  with_lanes<Real>(n, [&](auto lanes) { prim<decltype(lanes)>(keys, stride, n, scratch, tree); });
+  return {keys, stride, n, tree};
+}
+
+template <class Real>
+Rows<Real> rows_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch,
+                          Team team, Edge<Real>* tree, Farthest<Real>* far) {
+  Real* keys = take_keys<Real>(n, scratch);
+  return rows_by_tiles<Real>(points, n, d, metric, scratch, team, keys, tree, far);
+}
+
+template <class Real>
+void prim_tiled(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
+                Real* keys, Edge<Real>* tree, Farthest<Real>* far) {
+  const auto rows = rows_by_tiles(points, n, d, metric, scratch, team, keys, tree, far);
+  prims_abreast<Real>(&rows, 1, true, {}, scratch);
 }
 
 template <class Real>
@@ -80,15 +98,6 @@ void prim_tiled(const Real* points, int n, int d, Metric metric, Scratch& scratc
                 Edge<Real>* tree) {
   Real* keys = take_keys<Real>(n, scratch);
   prim_tiled<Real>(points, n, d, metric, scratch, team, keys, tree, nullptr);
-}
-
-template <class Real>
-Farthest<Real> prim_tiled_and_farthest(const Real* points, int n, int d, Metric metric,
-                                       Scratch& scratch, Team team, Edge<Real>* tree) {
-  Farthest<Real> far;
-  Real* keys = take_keys<Real>(n, scratch);
-  prim_tiled(points, n, d, metric, scratch, team, keys, tree, &far);
-  return far;
 }
 
 // Doubles by eights wherever AVX-512 is, whose registers hold the tiles of 8 rows: half as many
@@ -170,7 +179,9 @@ Farthest<Real> prim_codes_and_farthest(const Real* points, int n, int d, Metric 
 template <class Real>
 constexpr Kernels<Real> kernels() {
   Kernels<Real> table{};
-  table.prim_of_matrix = &prim_of_matrix<Real>;
+  table.rows_of_matrix = &rows_of_matrix<Real>;
+  table.rows_of_points = &rows_of_points<Real>;
+  table.prims_abreast = &prims_abreast<Real>;
   table.prim_tiled = &prim_tiled<Real>;
   table.prim_matrix_free = &prim_matrix_free<Real>;
   table.prim_coarse = &prim_coarse<Real>;
@@ -178,7 +189,6 @@ constexpr Kernels<Real> kernels() {
   table.boruvka = &boruvka<Real>;
   table.boruvka_segments = &boruvka_segments<Real>;
   table.farthest = &farthest<Real>;
-  table.prim_tiled_and_farthest = &prim_tiled_and_farthest<Real>;
   table.prim_codes_and_farthest = &prim_codes_and_farthest<Real>;
   table.length = &length<Real>;
   table.norm = &norm<Real>;

@@ -82,14 +82,7 @@ struct EdgeLanes<float, W, true> {
   void move(int lane, EdgeLanes& other, int other_lane) { word(lane) = other.word(other_lane); }
 
   Edge<float> smallest() const {
-    double words[W / 2];
-    const Words both = minimum(low, high);
-    std::memcpy(words, &both, sizeof words);
-    for (int half = W / 4; half > 0; half /= 2)
-      for (int k = 0; k < half; ++k)
-        words[k] = words[k] < words[k + half] ? words[k] : words[k + half];
-    std::uint64_t least;
-    std::memcpy(&least, words, sizeof least);
+    const auto least = bits<Vec<std::uint64_t, W / 2>>(folded<W / 4>(minimum(low, high)))[0];
     return {std::int32_t(std::uint32_t(least >> 32) - raise),
             endpoints(least >> 16 & 0xffff, least & 0xffff)};
   }
@@ -133,6 +126,21 @@ struct EdgeLanes<float, W, true> {
   static Words either(Words a, Words b) {
     using Bits = Vec<std::uint64_t, W / 2>;
     return bits<Words>(bits<Bits>(a) | bits<Bits>(b));
+  }
+
+  // The smallest of all lanes in the first: both halves are compared, then those of the first half.
+  template <int half>
+  static Words folded(Words words) {
+    return folded<half>(words, std::make_integer_sequence<int, W / 2>());
+  }
+  template <int half, int... I>
+  static Words folded(Words words, std::integer_sequence<int, I...> lanes) {
+    const Words both =
+        minimum(words, shuffle(words, words, std::integer_sequence<int, (I ^ half)...>()));
+    if constexpr (half > 1)
+      return folded<half / 2>(both, lanes);
+    else
+      return both;
   }
 
   // Words from 32-bit halves, within each 128 bits, where interleaving is one cheap instruction.

@@ -31,24 +31,46 @@ struct Tile {
     for (int i = 0; i < T; ++i) row[i] = bits<Row>(load<Real, T>(corner + std::size_t(i) * stride));
   }
 
-  // Swaps the off-diagonal halves of blocks of 2, 4, ... lanes.
-  void transpose() { swap_halves<1>(); }
-
- private:
-  template <int s>
-  void swap_halves() {
-    if constexpr (s < T) {
-      const auto lanes = std::make_integer_sequence<int, T>();
-      for (int i = 0; i < T; ++i)
-        if (!(i & s)) exchange<s>(row[i], row[i | s], lanes);
-      swap_halves<2 * s>();
+  // The transpose of a square of numbers, of which halves(i, k, j) is half a row i, from column j
+  // on, and behind it that of row k. So the off-diagonal quarters are swapped as they are loaded,
+  // which takes no shuffle. Each quarter is transposed by dealing its rows like cards, once for
+  // rows of two and twice for rows of four.
+  template <class Halves>
+  void load_transposed(Halves halves) {
+    for (int i = 0; i < half; ++i) {
+      row[i] = bits<Row>(halves(i, i + half, 0));
+      row[i + half] = bits<Row>(halves(i, i + half, half));
+    }
+    for (int deal = 1; deal < half; deal *= 2) {
+      Row dealt[T];
+      for (int i = 0; i < T; i += 2) {
+        const int first = i / half * half + i % half / 2;
+        dealt[i] = dealt_from<0>(row[first], row[first + half / 2]);
+        dealt[i + 1] = dealt_from<half / 2>(row[first], row[first + half / 2]);
+      }
+      std::copy_n(dealt, T, row);
     }
   }
-  template <int s, int... I>
-  static void exchange(Row& a, Row& b, std::integer_sequence<int, I...>) {
-    const Row upper = shuffle(a, b, std::integer_sequence<int, (I & s ? T + (I ^ s) : I)...>());
-    b = shuffle(a, b, std::integer_sequence<int, (I & s ? T + I : I | s)...>());
-    a = upper;
+  void load_transposed(const Real* corner, std::size_t stride) {
+    load_transposed([=](int i, int k, int j) {
+      const Real* column = corner + j;
+      return load_halves<Real, T>(column + std::size_t(i) * stride,
+                                  column + std::size_t(k) * stride);
+    });
+  }
+
+ private:
+  static constexpr int half = T / 2;  // lanes of 16 bytes, within which a shuffle is quick
+
+  // Lanes of both by turns, within each half those from one on.
+  template <int from>
+  static Row dealt_from(Row a, Row b) {
+    return dealt_from<from>(a, b, std::make_integer_sequence<int, T>());
+  }
+  template <int from, int... I>
+  static Row dealt_from(Row a, Row b, std::integer_sequence<int, I...>) {
+    return shuffle(
+        a, b, std::integer_sequence<int, (I / half * half + from + I % half / 2 + I % 2 * T)...>());
   }
 };
 
@@ -82,10 +104,9 @@ struct Comparison {
             bool on_diagonal) {
     Tile<Real> a, b;
     a.load_from(lower, stride);
-    b.load_from(upper, upper_stride);
+    b.load_transposed(upper, upper_stride);
     if (on_diagonal)
       for (int k = 0; k < T; ++k) a.row[k][k] = b.row[k][k] = 0;
-    b.transpose();
     for (int k = 0; k < T; ++k) {
       const Row key = bits<Row>(a.row[k]);
       differs = differs | (key ^ bits<Row>(b.row[k]));
@@ -184,8 +205,7 @@ void mirror(Real* keys, std::size_t stride, int n, Team team) {
           for (int l = 0; l < k; ++l) one(i + k, i + l);
       } else {
         Tile<Real> tile;
-        tile.load_from(keys + std::size_t(j) * stride + i, stride);
-        tile.transpose();
+        tile.load_transposed(keys + std::size_t(j) * stride + i, stride);
         for (int k = 0; k < T; ++k) store(keys + std::size_t(i + k) * stride + j, tile.row[k]);
       }
     });

@@ -10,15 +10,21 @@
 // the next vertex is most often that of the frontier's second smallest edge, whose row is fetched
 // while the first one's is met.
 //
+// A step's row is known once the step before has found its edge, and of a small matrix that takes
+// longer than to meet the row. So the steps of several matrices are taken in turn: a processor
+// meets the row of one while it waits for another's edge.
+//
 // Compiled once for each instruction set (see kernels.hpp).
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <new>
 #include <type_traits>
 
 #include "../../order.hpp"
 #include "../cache.hpp"
+#include "../isa.hpp"
 #include "../scratch.hpp"
 #include "lanes.hpp"
 #include "simd.hpp"
@@ -28,52 +34,58 @@ namespace torchtopo::ISA {
 // Calls joined(v, weight) for every vertex v but the first, when an edge of that weight has just
 // made it part of the tree. Of a matrix whose entries nobody has looked at (`plain` false) they are
 // looked at as they are met: false, and no tree, if one is negative, -0.0 included, or NaN.
-template <class Lanes, bool plain = true, class Real, class Joined>
-bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree,
-          Joined joined) {
-  constexpr int W = Lanes::width;
-  using Vertex = typename Lanes::Vertex;
-  using Vertices = typename Lanes::Vertices;
-  using Weights = typename Lanes::Weights;
-  const bool far = std::size_t(n) * stride * sizeof(Real) > fast_cache;
-  constexpr int vectors_a_line = std::max(1, int(line / sizeof(Real)) / W);
-  const int blocks = (n + W - 1) / W;
-  Lanes* frontier = scratch.take<Lanes>(std::size_t(blocks));
-  std::fill_n(frontier, blocks, Lanes::absent());
-  for (int v = n; v < blocks * W; ++v) frontier[v / W].erase(v % W);
-  unsigned char* in_tree = scratch.take<unsigned char>(std::size_t(n));
-  std::fill_n(in_tree, n, 0);
-  // Rows are read in whole vectors. The last rows, whose vectors would reach beyond the matrix's
-  // end, are copied: one, or more where rows are shorter than a vector.
-  const std::size_t padded = std::size_t(blocks) * W, beyond = padded - std::size_t(n);
-  const int copied = int(std::min((beyond + stride - 1) / stride, std::size_t(n)));
-  Real* last = scratch.take<Real>(std::size_t(copied) * padded);
-  for (int c = 0; c < copied; ++c) {
-    Real* copy = last + std::size_t(c) * padded;
-    std::copy_n(rows + std::size_t(n - copied + c) * stride, n, copy);
-    std::fill(copy + n, copy + padded, Real(0));
+template <class Lanes, bool plain, class Real, class Joined>
+class Prim {
+ public:
+  Prim(const Rows<Real>& matrix, Scratch& scratch, Joined call)
+      : rows_(matrix.keys),
+        stride_(matrix.stride),
+        n_(matrix.n),
+        blocks_((n_ + W - 1) / W),
+        far_(std::size_t(n_) * stride_ * sizeof(Real) > fast_cache),
+        tree_(matrix.tree),
+        soon_(rows_),
+        joined_(call) {
+    frontier_ = scratch.take<Lanes>(std::size_t(blocks_));
+    std::fill_n(frontier_, blocks_, Lanes::absent());
+    for (int v = n_; v < blocks_ * W; ++v) frontier_[v / W].erase(v % W);
+    in_tree_ = scratch.take<unsigned char>(std::size_t(n_));
+    std::fill_n(in_tree_, n_, 0);
+    // Rows are read in whole vectors. The last rows, whose vectors would reach beyond the matrix's
+    // end, are copied: one, or more where rows are shorter than a vector.
+    padded_ = std::size_t(blocks_) * W;
+    const std::size_t beyond = padded_ - std::size_t(n_);
+    copied_ = int(std::min((beyond + stride_ - 1) / stride_, std::size_t(n_)));
+    last_ = scratch.take<Real>(std::size_t(copied_) * padded_);
+    for (int c = 0; c < copied_; ++c) {
+      Real* copy = last_ + std::size_t(c) * padded_;
+      std::copy_n(rows_ + std::size_t(n_ - copied_ + c) * stride_, n_, copy);
+      std::fill(copy + n_, copy + padded_, Real(0));
+    }
   }
 
-  using Unsigned = std::make_unsigned_t<Key<Real>>;
-  using Keys = Vec<Unsigned, W>;
-  constexpr Unsigned beyond_infinity = Unsigned(Order<Real>::infinity) + 1;
-  const Keys all = broadcast<Unsigned, W>(~Unsigned(0));
-  Keys inside = all, largest = broadcast<Unsigned, W>(0);
-  for (int lane = n - (blocks - 1) * W; lane < W; ++lane) inside[lane] = 0;
+  int steps() const { return n_ - 1; }
 
-  const auto first = count_up<Vertex, W>(0), next = broadcast<Vertex, W>(W);
-  // Without a branch, which would be guessed wrong half the time.
-  const auto end_outside = [&](Endpoints ends) {
-    const int i = int(smaller(ends)), j = int(larger(ends));
-    return i ^ ((i ^ j) & -int(in_tree[i]));
-  };
-  int newest = 0;
-  const Real* soon = rows;  // of the vertex that will most likely be the next
-  for (int k = 0; k < n - 1; ++k) {
-    in_tree[newest] = 1;
-    const int from_last = newest - (n - copied);
-    const Real* row = from_last < 0 ? rows + std::size_t(newest) * stride
-                                    : last + std::size_t(from_last) * padded;
+  bool step(int k) {
+    using Unsigned = std::make_unsigned_t<Key<Real>>;
+    using Keys = Vec<Unsigned, W>;
+    constexpr Unsigned beyond_infinity = Unsigned(Order<Real>::infinity) + 1;
+    constexpr int vectors_a_line = std::max(1, int(line / sizeof(Real)) / W);
+    // Copied, for what is stored below might be a member for all that the compiler knows.
+    const int blocks = blocks_, newest = newest_;
+    const bool far = far_;
+    const Real* const soon = soon_;
+    Lanes* const frontier = frontier_;
+
+    const Keys all = broadcast<Unsigned, W>(~Unsigned(0));
+    Keys inside = all, largest = broadcast<Unsigned, W>(0);
+    if (!plain)
+      for (int lane = n_ - (blocks - 1) * W; lane < W; ++lane) inside[lane] = 0;
+    in_tree_[newest] = 1;
+    const int from_last = newest - (n_ - copied_);
+    const Real* const row = from_last < 0 ? rows_ + std::size_t(newest) * stride_
+                                          : last_ + std::size_t(from_last) * padded_;
+    const auto first = count_up<Vertex, W>(0), next = broadcast<Vertex, W>(W);
     const auto v = broadcast<Vertex, W>(Vertex(newest));
     Lanes best = Lanes::absent();
     const auto meet = [&](auto side, int b, Vertices u, Keys counted) {
@@ -101,17 +113,62 @@ bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Re
     for (u = u + next; b < end; ++b, u = u + next) meet(Above(), b, u, all);
     if (b == end) meet(Above(), b, u, inside);
     if (!plain && !every(largest < broadcast<Unsigned, W>(beyond_infinity))) return false;
-    tree[k] = best.smallest();
-    newest = end_outside(tree[k].ends);
-    if (far) soon = rows + std::size_t(end_outside(best.runner_up())) * stride;
-    joined(newest, tree[k].weight);
+    const Edge<Real> edge = best.smallest();
+    tree_[k] = edge;
+    newest_ = end_outside(edge.ends);
+    if (far) soon_ = rows_ + std::size_t(end_outside(best.runner_up())) * stride_;
+    joined_(newest_, edge.weight);
+    return true;
   }
-  return true;
+
+ private:
+  static constexpr int W = Lanes::width;
+  using Vertex = typename Lanes::Vertex;
+  using Vertices = typename Lanes::Vertices;
+  using Weights = typename Lanes::Weights;
+
+  // Without a branch, which would be guessed wrong half the time.
+  int end_outside(Endpoints ends) const {
+    const int i = int(smaller(ends)), j = int(larger(ends));
+    return i ^ ((i ^ j) & -int(in_tree_[i]));
+  }
+
+  const Real* rows_;
+  std::size_t stride_, padded_;
+  int n_, blocks_, copied_, newest_ = 0;
+  bool far_;
+  Lanes* frontier_;
+  unsigned char* in_tree_;
+  Real* last_;
+  Edge<Real>* tree_;
+  const Real* soon_;  // the row of the vertex that will most likely be the next
+  Joined joined_;
+};
+
+template <class Lanes, class Real, class Joined>
+void prim(const Rows<Real>& matrix, Scratch& scratch, Joined joined) {
+  Prim<Lanes, true, Real, Joined> run(matrix, scratch, joined);
+  for (int k = 0; k < run.steps(); ++k) run.step(k);
 }
 
+// The trees of several matrices of two rows or more; false, and no trees, where one was refused.
 template <class Lanes, bool plain = true, class Real>
-bool prim(const Real* rows, std::size_t stride, int n, Scratch& scratch, Edge<Real>* tree) {
-  return prim<Lanes, plain>(rows, stride, n, scratch, tree, [](int, Key<Real>) {});
+bool prims_abreast(const Rows<Real>* matrices, int count, Ahead ahead, Scratch& scratch) {
+  const auto nothing = [](int, Key<Real>) {};
+  using Run = Prim<Lanes, plain, Real, decltype(nothing)>;
+  Run* runs = scratch.take<Run>(std::size_t(count));
+  int steps = 0;
+  for (int m = 0; m < count; ++m) {
+    new (runs + m) Run(matrices[m], scratch, nothing);
+    steps = std::max(steps, runs[m].steps());
+  }
+  bool found = true;
+  for (int k = 0; k < steps && found; ++k) {
+    ahead.fetch_part(k, steps);
+    for (int m = 0; m < count; ++m)
+      if (k < runs[m].steps()) found &= runs[m].step(k);
+  }
+  return found;
 }
 
 }  // namespace torchtopo::ISA

@@ -110,10 +110,11 @@ void keys_of_pairs(const Real* points, int d, const Endpoints* ends, std::size_t
       for (; k + T <= to; k += T) {
         for (int g = 0; g < groups; ++g) {
           Tile<Real> tile;
-          for (int t = 0; t < T; ++t)
-            tile.row[t] = bits<typename Tile<Real>::Row>(load<Real, T>(x[g * T + t] + k) -
-                                                         load<Real, T>(y[g * T + t] + k));
-          tile.transpose();
+          tile.load_transposed([&](int s, int t, int column) {
+            const int u = g * T + s, v = g * T + t, at = k + column;
+            return load_halves<Real, T>(x[u] + at, x[v] + at) -
+                   load_halves<Real, T>(y[u] + at, y[v] + at);
+          });
           for (int t = 0; t < T; ++t)
             sum[g] = Rule::template add<Real, T>(sum[g], bits<Numbers>(tile.row[t]));
         }
@@ -156,7 +157,8 @@ Near near_edges(const Codes& codes, int n, Margin margin, std::size_t room, Scra
   const float* rows = reinterpret_cast<const float*>(keys);
   Near near(rows, stride, n, margin, room, scratch);
   Edge<float>* tree = scratch.take<Edge<float>>(std::size_t(n));
-  prim<Lanes>(rows, stride, n, scratch, tree, [&](int v, Key<float> weight) { near(v, weight); });
+  prim<Lanes>(Rows<float>{rows, stride, n, tree}, scratch,
+              [&](int v, Key<float> weight) { near(v, weight); });
   return near;
 }
 

@@ -24,6 +24,10 @@ template <int... I, class V>
 inline V shuffle(V a, V b, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(a, b, I...);
 }
+template <class V, int... I>
+inline auto joined(V lower, V upper, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(lower, upper, I...);
+}
 template <class V, class Mask>
 inline V select(Mask mask, V yes, V no) {
   return mask ? yes : no;
@@ -172,6 +176,18 @@ inline Vec<T, W> load(const T* from) {
   Vec<T, W> v;
   std::memcpy(&v, from, sizeof v);
   return v;
+}
+// The lower half from one place, the upper from another.
+template <class T, int W>
+inline Vec<T, W> load_halves(const T* lower, const T* upper) {
+#if defined(__GNUC__) && !defined(TORCHTOPO_PLAIN_VECTORS)
+  return joined(load<T, W / 2>(lower), load<T, W / 2>(upper), std::make_integer_sequence<int, W>());
+#else
+  Vec<T, W> v;
+  std::memcpy(v.lane, lower, sizeof v / 2);
+  std::memcpy(v.lane + W / 2, upper, sizeof v / 2);
+  return v;
+#endif
 }
 template <class T, class V>
 inline void store(T* to, V v) {

@@ -87,9 +87,9 @@ inline void pack_panel(const Real* points, int n, int d, int left, int from, Rea
     int k = 0;
     for (; k + T <= depth; k += T) {
       Tile<Real> tile;
-      for (int t = 0; t < T; ++t)
-        tile.row[t] = bits<typename Tile<Real>::Row>(load<Real, T>(x[t] + k));
-      tile.transpose();
+      tile.load_transposed([&](int s, int t, int column) {
+        return load_halves<Real, T>(x[s] + k + column, x[t] + k + column);
+      });
       for (int t = 0; t < T; ++t) store(panel + (k + t) * C + c, tile.row[t]);
     }
     for (; k < depth; ++k)
