@@ -70,6 +70,8 @@ struct Rows {
   Edge<Real>* tree;
 };
 
+constexpr int most_ranked = 128;
+
 template <class Real>
 struct Kernels {
   // A distance matrix as one of keys, a copy if it isn't one; its keys are null, and it has none,
@@ -90,6 +92,8 @@ struct Kernels {
   Farthest<Real> (*farthest)(const Real* points, int n, int d, Metric, Scratch&, Team);
   // Tree and farthest pair at once, for little more than the tree: they need the same distances.
   FindTreeAndFarthest<Real> prim_codes_and_farthest;
+  // Of each of so many keys or fewer, how many are smaller; there is room for most_ranked.
+  void (*ranks)(const Key<Real>* keys, int count, Key<Real>* rank);
   // Of one edge or point, in double.
   double (*length)(const Real* x, const Real* y, std::size_t d, Metric);
   double (*norm)(const Real* x, std::size_t d);

@@ -10,6 +10,7 @@
 #include "cpu/batch.hpp"
 #include "cpu/isa.hpp"
 #include "cpu/plan.hpp"
+#include "cpu/sort.hpp"
 #include "order.hpp"
 #include "union_find.hpp"
 
@@ -238,6 +239,28 @@ void check_packed(std::mt19937& random) {
   }
 }
 
+// Edges full of ties, few enough to be ranked and more.
+template <class Real>
+void check_sort(std::mt19937& random) {
+  std::uniform_int_distribution<int> few(-3, 3);
+  std::normal_distribution<double> normal;
+  for (const int count : {0, 1, 2, 5, 31, 32, 33, 64, 127, 128, 129, 300})
+    for (const bool tied : {false, true}) {
+      std::vector<Edge<Real>> edges(std::size_t(count) + 1);
+      for (Edge<Real>& edge : edges)
+        edge = {key_of<Real>(tied ? Real(few(random)) : Real(normal(random))),
+                endpoints(random() % 50, 50 + random() % 50)};
+      std::vector<Edge<Real>> sorted(edges.begin(), edges.end() - 1);
+      std::sort(sorted.begin(), sorted.end());
+      Scratch scratch;
+      sort_edges(edges.data(), count, scratch);
+      const bool same = std::equal(sorted.begin(), sorted.end(), edges.begin(), [](auto a, auto b) {
+        return a.weight == b.weight && a.ends == b.ends;
+      });
+      if (!same && ++failures) std::printf("FAILED order of %d edges\n", count);
+    }
+}
+
 // By times that are made up: the last set stays unless another is quicker by a tenth.
 void check_choice() {
   InstructionSet sets[3] = {};
@@ -277,6 +300,8 @@ int main() {
     check_points<float>(random, 300, 260);  // several segments, and deeper than a block
     check_packed<float>(random);
     check_packed<double>(random);
+    check_sort<float>(random);
+    check_sort<double>(random);
   }
   std::printf("%d failures over %zu instruction sets\n", failures, instruction_sets().size());
   return failures != 0;

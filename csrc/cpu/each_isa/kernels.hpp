@@ -14,6 +14,7 @@
 #include "prim_coarse.hpp"
 #include "prim_codes.hpp"
 #include "prim_matrix_free.hpp"
+#include "ranks.hpp"
 #include "rules.hpp"
 #include "tiles.hpp"
 
@@ -190,6 +191,7 @@ constexpr Kernels<Real> kernels() {
   table.boruvka_segments = &boruvka_segments<Real>;
   table.farthest = &farthest<Real>;
   table.prim_codes_and_farthest = &prim_codes_and_farthest<Real>;
+  table.ranks = &ranks<Real>;
   table.length = &length<Real>;
   table.norm = &norm<Real>;
   table.pull_ends = &pull_ends<Real>;
