@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 
 import pytest
@@ -86,6 +87,25 @@ def test_tensors_that_are_not_what_their_memory_says(name, monkeypatch):
     assert calls
     assert not any(calls)
     assert torch.equal(found, LOSSES[name](x, z))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_default_device_is_not_that_of_a_kernel(name, monkeypatch):
+    x, z = torch.rand(2, 8, 3), torch.rand(2, 8, 2)
+    expected = LOSSES[name](x, z)
+    with calls_of_kernels(monkeypatch) as calls, torch.device("meta"):
+        found = LOSSES[name](x, z)
+    assert calls
+    assert not any(calls)
+    assert torch.equal(found, expected)
+
+
+def test_a_torch_with_other_insides_is_asked_each_time(monkeypatch):
+    monkeypatch.delattr(torch._C, "_dispatch_keys")
+    found = importlib.util.spec_from_file_location("straight_of_another_torch", straight.__file__)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    assert module.straight(torch.ops.torchtopo.pairs, None) is torch.ops.torchtopo.pairs
 
 
 def test_a_subclass_is_asked(monkeypatch):

@@ -12,27 +12,40 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import DispatchKey, DispatchKeySet
 from torch.nn import Parameter
 
+try:
+    from torch._C import (
+        DispatchKey,
+        DispatchKeySet,
+        _dispatch_keys,
+        _dispatch_tls_local_include_set,
+        _len_torch_function_stack,
+    )
+    from torch._C._autograd import _profiler_enabled
 
-def _keys(*names: str) -> int:
-    """The dispatch keys of these names, a bit or two each."""
-    sets = (DispatchKeySet(getattr(DispatchKey, name)) for name in names)
-    keys: int = reduce(lambda a, b: a | b, sets).raw_repr()
-    return keys
+    def _keys(*names: str) -> int:
+        """The dispatch keys of these names, a bit or two each."""
+        sets = (DispatchKeySet(getattr(DispatchKey, name)) for name in names)
+        keys: int = reduce(lambda a, b: a | b, sets).raw_repr()
+        return keys
 
+    # What a dense tensor of the CPU has at most, and what a thread adds at most while nothing is
+    # transformed, traced or intercepted. Every other key, also of a lazy negative, a tensor of
+    # zeros that are not stored, or a subclass, is the dispatcher's to see to.
+    _OF_TENSORS = _keys("CPU", "ADInplaceOrView", "AutogradCPU", "AutocastCPU")
+    _OF_THREAD = _keys("BackendSelect", "ADInplaceOrView")
+    _can_tell = True
+except (ImportError, AttributeError):  # a torch that has other names for its insides
+    _can_tell = False
 
-# What a dense tensor of the CPU has at most, and what a thread adds at most while nothing is
-# transformed, traced or intercepted. Every other key, also of a lazy negative, a tensor of zeros
-# that are not stored, or a subclass, is the dispatcher's to see to.
-_OF_TENSORS = _keys("CPU", "ADInplaceOrView", "AutogradCPU", "AutocastCPU")
-_OF_THREAD = _keys("BackendSelect", "ADInplaceOrView")
 _NUMBERS = frozenset((float, bool, int, str, type(None)))
 
 
 def straight(op: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[..., Any]:
     """What calls the operator, or its kernel for the CPU where that is all that would happen."""
+    if not _can_tell:
+        return op
 
     def call(*args: Any) -> Any:
         if torch.compiler.is_compiling() or not _nothing_between(args):
@@ -42,14 +55,11 @@ def straight(op: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[...
     return call
 
 
-def _nothing_between(
-    args: tuple[Any, ...],
-    of_thread: Callable[[], Any] = torch._C._dispatch_tls_local_include_set,
-    of_tensor: Callable[[Tensor], Any] = torch._C._dispatch_keys,
-    profiled: Callable[[], bool] = torch._C._autograd._profiler_enabled,
-) -> bool:
+def _nothing_between(args: tuple[Any, ...]) -> bool:
     """Whether the dispatcher would look at the arguments and go to the CPU's kernel at once."""
-    if of_thread().raw_repr() | _OF_THREAD != _OF_THREAD or profiled():
+    of_thread: int = _dispatch_tls_local_include_set().raw_repr()
+    # A default device is a mode of functions, under which a kernel's own tensors would be there.
+    if of_thread | _OF_THREAD != _OF_THREAD or _profiler_enabled() or _len_torch_function_stack():
         return False
     for arg in args:  # no generator, no isinstance: they cost as much as is spared
         kind = arg.__class__
@@ -57,6 +67,6 @@ def _nothing_between(
             continue
         if kind is not Tensor and kind is not Parameter:
             return False
-        if of_tensor(arg).raw_repr() | _OF_TENSORS != _OF_TENSORS:
+        if _dispatch_keys(arg).raw_repr() | _OF_TENSORS != _OF_TENSORS:
             return False
     return True
