@@ -136,8 +136,7 @@ class Grid {
 
 // The codes of points, two to a word, and the keys of their distances: squares, exact.
 class Codes {
-  static constexpr int bytes = BYTES < 32 ? BYTES : 32;
-  static constexpr int L = bytes / 4;  // words in a vector
+  static constexpr int L = dot_pairs_bytes / 4;  // words in a vector
   using Words = Vec<std::int32_t, L>;
   using Pairs = Vec<std::int16_t, 2 * L>;
 
@@ -160,7 +159,7 @@ class Codes {
 
   template <class Real>
   Codes(const Grid<Real>& grid, const Real* points, int n, int d, Scratch& scratch, Team team)
-      : n_(n), words_((d + 15) / 16 * 8) {
+      : n_(n), words_((d + 2 * L - 1) / (2 * L) * L) {
     const std::size_t row = std::size_t(words_) * 2;
     const int padded = (n + columns - 1) / columns * columns;
     codes_ = scratch.take<std::int32_t>(std::size_t(n) * std::size_t(words_));

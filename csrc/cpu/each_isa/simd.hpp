@@ -219,14 +219,25 @@ inline Vec<To, W> widen(const From* from) {
   return widen<To>(from, std::make_integer_sequence<int, W>());
 }
 
+// Bytes of the widest vectors that `add_dot_pairs` has an instruction for.
+#if ADDS_DOT_PAIRS
+constexpr int dot_pairs_bytes = BYTES;
+#else
+constexpr int dot_pairs_bytes = BYTES < 32 ? BYTES : 32;
+#endif
+
 // Adds to a sum the products of neighbours, added up in pairs: a[0] b[0] + a[1] b[1], ... Written
 // by name, for GCC finds those instructions in loops over plain numbers only.
 template <int W>
 inline Vec<std::int32_t, W> add_dot_pairs(Vec<std::int32_t, W> sum, Vec<std::int16_t, 2 * W> a,
                                           Vec<std::int16_t, 2 * W> b) {
 #if ADDS_DOT_PAIRS
-  return bits<decltype(sum)>(
-      _mm256_dpwssd_epi32(bits<__m256i>(sum), bits<__m256i>(a), bits<__m256i>(b)));
+  if constexpr (W == 16)
+    return bits<decltype(sum)>(
+        _mm512_dpwssd_epi32(bits<__m512i>(sum), bits<__m512i>(a), bits<__m512i>(b)));
+  else
+    return bits<decltype(sum)>(
+        _mm256_dpwssd_epi32(bits<__m256i>(sum), bits<__m256i>(a), bits<__m256i>(b)));
 #elif defined(TORCHTOPO_MULTIPLIES_PAIRS)
   if constexpr (W == 4)
     return sum + __builtin_ia32_pmaddwd128(a, b);
