@@ -91,8 +91,8 @@ void measured_tree(const Real* points, int n, int d, Metric metric, Scratch& scr
     sort_edges(tree, n - 1, scratch);
 }
 
-// Float32 arithmetic gives way to double where squares leave its range; the cosine's never stays in
-// it.
+// Arithmetic of the points' own type gives way to double where squares leave its range; the cosine
+// is always taken in double.
 template <class Real>
 void tree_of_points(const Real* points, int n, int d, Metric metric, Scratch& scratch, Team team,
                     Edge<Real>* tree) {
