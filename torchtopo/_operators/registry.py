@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from torchtopo._operators import cpu, cuda, fake, generic, measures
-from torchtopo._operators.straight import straight
 from torchtopo._operators.vmap import batched, signature_edges_batched, signature_step_batched
 
 Implementation = Callable[..., Any]
@@ -51,7 +50,7 @@ class Operator:
             return self.vmap(op, info, in_dims, *args)  # type: ignore[no-any-return]
 
         torch.library.register_vmap(f"torchtopo::{name}", rule, lib=lib)
-        return straight(op, self.cpu)
+        return op
 
 
 def missing(name: str) -> Implementation:
