@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,19 @@ def measure(quick: bool = False) -> dict[str, Any]:
 
 
 def threads(quick: bool) -> list[dict[str, Any]]:
-    """The same batch on one to all cores."""
+    """The same bags, and one large one, on one to all cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     matrices = distance_matrix(cloud(16, 256, 64))
-    points = cloud(16, 256, 512)
-    rows = []
-    for what, call in (
+    cases: list[tuple[str, Call]] = [
         ("matrices 16×256", lambda: torchtopo.minimum_spanning_tree(matrices)),
-        ("points 16×256×512", lambda: torchtopo.deaths(points)),
-    ):
+    ]
+    clouds = ((16, 256, 512), (1, 1024, 512), (1, 4096, 512), (1, 100_000, 8), (1, 1_000_000, 3))
+    for bags, n, d in ((16, 256, 512), (1, 1024, 8)) if quick else clouds:
+        points = cloud(bags, n, d)
+        name = f"points {bags}×{n}×{d}" if bags > 1 else f"points {n}×{d}"
+        cases.append((name, partial(torchtopo.deaths, points)))
+    rows = []
+    for what, call in cases:
         counts = sorted({1, 2, cores or 1})
         timings = race({str(k): _on(k, call) for k in counts}, budget=0.1 if quick else 1.0)
         rows.append({"what": what, "times": {k: t.to_json() for k, t in timings.items()}})
@@ -128,16 +133,49 @@ def _exponent(rows: list[dict[str, Any]]) -> float:
 
 
 def threads_table(result: dict[str, Any]) -> str:
-    """How many times faster more threads are."""
-    lines = ["| batch | one thread | threads | times faster |", "|---|---|---|---|"]
+    """Speed-up by threads: measured up to the cores at hand, by `Model` beyond."""
+    lines = [
+        "| points | one thread | two | times faster | shared out (model) | 4 threads | 8 | 16 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in result["threads"]:
-        one = row["times"]["1"]["median_ms"]
-        for count, timing in row["times"].items():
-            if count != "1":
-                lines.append(
-                    f"| {row['what']} | {one:.3g} ms | {count} | {one / timing['median_ms']:.2f}× |"
-                )
+        one, two = (row["times"][k]["median_ms"] for k in ("1", "2"))
+        model = Model(one, two)
+        cells = [_times(row, k) or f"*{one / model.ms(k):.2g}×*" for k in (4, 8, 16)]
+        lines.append(
+            f"| {row['what']} | {_span(one)} | {_span(two)} | {one / two:.2f}× "
+            f"| {model.shared / one:.0%} | {' | '.join(cells)} |"
+        )
     return "\n".join(lines)
+
+
+def _times(row: dict[str, Any], threads: int) -> str:
+    """How many times faster, if that many threads were tried."""
+    times = row["times"]
+    if str(threads) not in times:
+        return ""
+    return f"{times['1']['median_ms'] / times[str(threads)]['median_ms']:.2g}×"
+
+
+@dataclass(frozen=True)
+class Model:
+    """Amdahl's law through the times on one thread and on two.
+
+    A part is shared out evenly and the rest is not. Memory that all cores read at once, and cores
+    that share their units, are not in it beyond what two of them show.
+    """
+
+    one: float
+    two: float
+
+    @property
+    def shared(self) -> float:
+        """The part of one thread's time that is shared out."""
+        return min(max(2 * (self.one - self.two), 0.0), self.one)
+
+    def ms(self, threads: int) -> float:
+        """The time on so many threads."""
+        return self.one - self.shared + self.shared / threads
 
 
 def batch_table(result: dict[str, Any]) -> str:

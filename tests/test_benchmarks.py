@@ -16,7 +16,7 @@ import torch
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 pytest.importorskip("matplotlib")
 from benchmarks import __main__ as command
-from benchmarks import data, harness, peers, recipes, speed_table
+from benchmarks import data, harness, peers, recipes, scaling, speed_table
 from benchmarks.harness import Timing, race
 
 
@@ -118,6 +118,16 @@ def test_timing_in_json_is_in_milliseconds() -> None:
     timing = Timing.of([0.001, 0.002, 0.003]).to_json()
     assert timing["median_ms"] == 2
     assert timing["runs"] == 3
+
+
+def test_the_model_of_threads_is_amdahls_law() -> None:
+    model = scaling.Model(one=10.0, two=6.0)  # of which 8 are shared out
+    assert [model.ms(k) for k in (1, 2, 4, 8)] == [10.0, 6.0, 4.0, 3.0]
+    assert scaling.Model(one=10.0, two=4.9).ms(16) == 10.0 / 16  # no more than all of it
+    assert scaling.Model(one=10.0, two=11.0).ms(16) == 10.0
+    times = {str(k): {"median_ms": t} for k, t in ((1, 10.0), (2, 6.0), (4, 5.0))}
+    table = scaling.threads_table({"threads": [{"what": "points", "times": times}]})
+    assert table.splitlines()[-1].endswith("| 1.67× | 80% | 2× | *3.3×* | *4×* |")
 
 
 # The same runs as `python -m benchmarks NAME --quick`, each a few seconds.

@@ -38,7 +38,8 @@ class BestEdges {
       : n_(n),
         team_(team),
         best_(scratch.take<Leaving<Real>>(std::size_t(n))),
-        living_(scratch.take<int>(std::size_t(n))),
+        slot_(scratch.take<int>(std::size_t(n))),
+        number_(scratch.take<int>(std::size_t(n))),
         name_(scratch.take<int>(std::size_t(n))),
         locks_(team.alone() ? 0 : number_of_locks) {}
 
@@ -53,32 +54,38 @@ class BestEdges {
     return better;
   }
 
-  // Writes the tree's edges. `component` has room for the number of one of its slots, for each
-  // slot; find_best() improves the best edge of each component from none.
+  // Writes the tree's edges. `component` has room for the number of each slot's component, which
+  // are counted anew in every round, so that those that are left lie close together; find_best()
+  // improves the best edge of each component from none.
   template <class FindBest>
   void join_all(int* component, Edge<Real>* edges, FindBest find_best) {
     UnionFind merged;
     merged.reset(n_);
     std::iota(component, component + n_, 0);
-    std::iota(living_, living_ + n_, 0);
+    std::iota(slot_, slot_ + n_, 0);
     for (int living = n_; living > 1;) {
-      each(living, [&](int c) { best_[c] = Leaving<Real>(); });
+      in_parts(living, [&](int c) { best_[c] = Leaving<Real>(); });
       find_best();
-      for (int k = 0; k < living; ++k) {
-        const Leaving<Real>& best = best_[living_[k]];
-        if (merged.merge(best.from, best.to) >= 0) *edges++ = best.edge;
+      for (int c = 0; c < living; ++c)
+        if (merged.merge(best_[c].from, best_[c].to) >= 0) *edges++ = best_[c].edge;
+      for (int c = 0; c < living; ++c) {
+        slot_[c] = int(merged.find(slot_[c]));
+        number_[slot_[c]] = none;
       }
-      for (int k = 0; k < living; ++k) name_[living_[k]] = int(merged.find(living_[k]));
-      living = int(std::remove_if(living_, living_ + living, [&](int c) { return name_[c] != c; }) -
-                   living_);
-      team_.in_parts(n_, 4096, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t s = begin; s < end; ++s) component[s] = name_[component[s]];
-      });
+      int left = 0;
+      for (int c = 0; c < living; ++c) {
+        const int root = slot_[c];
+        if (number_[root] == none) number_[root] = left, slot_[left++] = root;
+        name_[c] = number_[root];
+      }
+      living = left;
+      in_parts(n_, [&](int s) { component[s] = name_[component[s]]; });
     }
   }
 
  private:
   static constexpr std::size_t number_of_locks = 256;
+  static constexpr int none = -1;
 
   std::unique_lock<SpinLock> held(int component) const {
     if (team_.alone()) return {};
@@ -86,17 +93,18 @@ class BestEdges {
   }
 
   template <class Call>
-  void each(int living, const Call& call) const {
-    team_.in_parts(living, 4096, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t k = begin; k < end; ++k) call(living_[k]);
+  void in_parts(int count, const Call& call) const {
+    team_.in_parts(count, 4096, [&](std::int64_t begin, std::int64_t end) {
+      for (int k = int(begin); k < int(end); ++k) call(k);
     });
   }
 
   int n_;
   Team team_;
   Leaving<Real>* best_;  // [component]
-  int* living_;          // the components that are left
-  int* name_;            // [component], that which it has become part of
+  int* slot_;            // [component], one of its slots
+  int* number_;          // [slot], the component of which it is that one
+  int* name_;            // [component], its number in the next round
   mutable std::vector<SpinLock> locks_;
 };
 

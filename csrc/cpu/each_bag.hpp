@@ -92,8 +92,8 @@ template <class Real, class PlaceOf>
 void write_trees(const Space<Real>& space, const Bags& bags, Group group, Ahead ahead,
                  Scratch& scratch, Team team, PlaceOf place) {
   scratch.reset();
-  Cloud<Real> clouds[most_abreast];
-  Edge<Real>* trees[most_abreast];
+  Cloud<Real> clouds[most_abreast] = {};
+  Edge<Real>* trees[most_abreast] = {};
   Endpoints farthest[most_abreast];
   for (std::int64_t b = group.first; b < group.last; ++b) {
     clouds[b - group.first] = bag_of(space, bags, b);

@@ -70,13 +70,16 @@ void find_edges(const Step& step, const Side<X, Wide>& x, const Side<Z, Wide>& z
     const std::int64_t of_z = Edges(bags, b).of_z;
     return {step.pairs + 2 * of_z, z.lengths + of_z, z.farthest_of(b)};
   };
-  if (!step.pairs_x) write_trees(x.space, bags, group, {}, scratch, team, in_x);
-  for (std::int64_t b = group.first; b < group.last && step.pairs_x; ++b) {
-    const auto [pairs, lengths, farthest] = in_x(b);
-    const std::int64_t count = bags.edge_rows(b);
-    std::copy_n(step.pairs_x + 2 * bags.first_edge(b), 2 * count, pairs);
-    measure_pairs(x.space, bags, b, team, pairs, count, lengths);
-    if (farthest) name_pair(bags, b, bag_of(x.space, bags, b).farthest(scratch, team), farthest);
+  if (!step.pairs_x) {
+    write_trees(x.space, bags, group, {}, scratch, team, in_x);
+  } else {
+    for (std::int64_t b = group.first; b < group.last; ++b) {
+      const auto [pairs, lengths, farthest] = in_x(b);
+      const std::int64_t count = bags.edge_rows(b);
+      std::copy_n(step.pairs_x + 2 * bags.first_edge(b), 2 * count, pairs);
+      measure_pairs(x.space, bags, b, team, pairs, count, lengths);
+      if (farthest) name_pair(bags, b, bag_of(x.space, bags, b).farthest(scratch, team), farthest);
+    }
   }
   write_trees(z.space, bags, group, {}, scratch, team, in_z);
 }

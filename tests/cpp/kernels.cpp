@@ -101,8 +101,8 @@ void check_matrices(std::mt19937& random, int n, int bags) {
 
 // On integer points of few digits every distance is exact, in every kernel and in the textbook.
 template <class Real>
-void check_points(std::mt19937& random, int n, int d) {
-  std::uniform_int_distribution<int> few(-2, 2), rare(0, 20);
+void check_points(std::mt19937& random, int n, int d, int most = 2) {
+  std::uniform_int_distribution<int> few(-most, most), rare(0, 20);
   for (const bool special : {false, true}) {
     std::vector<Real> points(std::size_t(n * d));
     for (Real& x : points) x = Real(few(random));
@@ -293,9 +293,14 @@ int main() {
     }
     check_matrices<float>(random, 256, 9);  // abreast, in groups that are fetched ahead
     check_matrices<double>(random, 128, 10);
-    // As many points as make several levels of boxes, most of them tied.
+    // As many points as make several levels of boxes, most of them tied, at no distance or at some;
+    // searched for abreast and, in many dimensions, alone.
     check_points<float>(random, 1100, 2);
+    check_points<float>(random, 1100, 2, 20);
     check_points<double>(random, 600, 3);
+    check_points<double>(random, 600, 3, 5);
+    check_points<float>(random, 700, 4);
+    check_points<double>(random, 600, 5);
     check_points<float>(random, 700, 9);
     check_points<float>(random, 300, 260);  // several segments, and deeper than a block
     check_packed<float>(random);

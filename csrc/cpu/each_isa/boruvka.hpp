@@ -22,8 +22,7 @@
 #include "../team.hpp"
 #include "box_search.hpp"
 #include "box_tree.hpp"
-#include "rules.hpp"
-#include "simd.hpp"
+#include "nearest.hpp"
 
 namespace torchtopo::ISA {
 
@@ -31,10 +30,13 @@ template <class Rule, class Real>
 class Boruvka {
   using Tree = BoxTree<Real>;
   using Index = std::size_t;
-  using Keys = typename Tree::Keys;
+  using Lengths = typename Tree::Lengths;
   static constexpr int lanes = Tree::lanes, leaf_size = Tree::leaf_size;
-  static constexpr int mixed = -1;
   static constexpr int listed = 2;
+  using Neighbours = NearestOthers<Real, listed>;
+  using Leavers = NearestOutside<Real>;
+  using Nearest = Other<Real>[listed];  // ascending
+  static constexpr Index most_dimensions_abreast = 4;
 
  public:
   Boruvka(const Real* points, int n, int d, Scratch& scratch, Team team)
@@ -45,67 +47,54 @@ class Boruvka {
     beyond_ = scratch.take<Edge<Real>>(Index(n));
     for (int level = 0; level < tree_.height; ++level)
       only_[level] = scratch.take<int>(tree_.levels[level].children);
+    rooms_ = scratch.take<Lengths*>(Index(team.threads()));
+    for (int worker = 0; worker < team.threads(); ++worker)
+      rooms_[worker] = scratch.take<Lengths>(3 * tree_.d);
     std::fill_n(component_, tree_.levels[0].children * leaf_size, 0);
   }
 
   void run(Edge<Real>* edges) {
-    each_slot([this](int s) { list(s); });
+    tree_.d <= most_dimensions_abreast ? run<true>(edges) : run<false>(edges);
+  }
+
+ private:
+  template <bool abreast>
+  void run(Edge<Real>* edges) {
+    in_parts([&](int begin, int end, Lengths* room) { list<abreast>(begin, end, room); });
     best_.join_all(component_, edges, [this] {
       find_only();
       team_.in_parts(n_, 4096,
                      [&](std::int64_t begin, std::int64_t end) { recall(int(begin), int(end)); });
-      each_slot([this](int s) { ask(s); });
+      in_parts([&](int begin, int end, Lengths* room) { ask<abreast>(begin, end, room); });
     });
   }
 
- private:
-  struct Other {
-    Key<Real> length;
-    int slot;  // -1: there is none
-  };
-  using Nearest = Other[listed];  // ascending
-
+  // Calls with parts of all slots, whole leaves, and with room for a search.
   template <class Call>
-  void each_slot(const Call& call) const {
-    team_.in_parts(n_, 512, [&](std::int64_t begin, std::int64_t end) {
-      for (int s = int(begin); s < int(end); ++s) call(s);
+  void in_parts(const Call& call) const {
+    const int size = team_.alone() ? n_ : 512;
+    team_.each((n_ + size - 1) / size, [&](int worker, std::int64_t k) {
+      const int begin = int(k) * size;
+      call(begin, std::min(begin + size, n_), rooms_[worker]);
     });
   }
 
-  Edge<Real> edge(int s, Other other) const {
-    if (other.slot < 0) return no_edge<Real>;
-    return {other.length,
-            endpoints(std::uint32_t(tree_.vertices[s]), std::uint32_t(tree_.vertices[other.slot]))};
-  }
-
-  // Seeks a slot's nearest others.
-  struct Neighbour {
-    const Boruvka& of;
-    const int s;
-    Nearest& nearest;
-    Key<Real> limit = no_edge<Real>.weight;
-
-    bool may_want(const Edge<Real>& bound) const { return bound < of.edge(s, nearest[listed - 1]); }
-    bool may_lie_in(int, Index) const { return true; }
-    auto others(Index) const { return Keys{} < Keys{}; }
-    void offer(Key<Real> length, int slot) {
-      if (slot == s || slot >= of.n_) return;
-      const Other found = {length, slot};
-      int k = listed;
-      for (; k > 0 && of.edge(s, found) < of.edge(s, nearest[k - 1]); --k)
-        if (k < listed) nearest[k] = nearest[k - 1];
-      if (k < listed) nearest[k] = found;
-      limit = nearest[listed - 1].length;
+  template <bool abreast>
+  void list(int begin, int end, Lengths* room) {
+    constexpr int together = abreast ? lanes : 1;
+    for (int first = begin; first < end; first += together) {
+      const int count = std::min(together, end - first);
+      int slots[lanes];
+      for (int lane = 0; lane < lanes; ++lane) slots[lane] = first + std::min(lane, count - 1);
+      Neighbours neighbours(tree_, slots);
+      BoxSearch<Rule, Real, abreast, Neighbours>(tree_, slots, neighbours, room).run();
+      for (int lane = 0; lane < count; ++lane) {
+        const int s = first + lane;
+        for (int k = 0; k < listed; ++k) nearest_[s][k] = neighbours.found(lane, k);
+        next_[s] = 0;
+        beyond_[s] = tree_.edge(s, nearest_[s][listed - 1]);
+      }
     }
-  };
-
-  void list(int s) {
-    Nearest& nearest = nearest_[s];
-    std::fill_n(nearest, listed, Other{no_edge<Real>.weight, -1});
-    Neighbour neighbour = {*this, s, nearest};
-    search_outwards<Rule>(tree_, s, neighbour);
-    next_[s] = 0;
-    beyond_[s] = edge(s, nearest[listed - 1]);
   }
 
   // Marks leaves and nodes that lie in one component.
@@ -120,7 +109,7 @@ class Boruvka {
           const int* begin = of + child * size;
           const int* end = of + std::min((child + 1) * size, all);
           const bool one = std::all_of(begin, end, [=](int c) { return c == *begin; });
-          only_[level][child] = one ? *begin : mixed;
+          only_[level][child] = one ? *begin : Leavers::mixed;
         }
       });
     }
@@ -132,8 +121,8 @@ class Boruvka {
     for (int s = begin; s < end; ++s) {
       while (leads_inside(s)) ++next_[s];
       if (next_[s] < listed) {
-        const Other other = nearest_[s][next_[s]];
-        const Edge<Real> found = edge(s, other);
+        const Other<Real> other = nearest_[s][next_[s]];
+        const Edge<Real> found = tree_.edge(s, other);
         if (found < best.edge) best = {found, s, other.slot};
       }
       if (s + 1 < end && component_[s + 1] == component_[s]) continue;
@@ -147,51 +136,48 @@ class Boruvka {
     return to >= 0 && component_[to] == component_[s];
   }
 
-  // Seeks the smallest edge from a slot that leaves its component, if the component knows none that
-  // is smaller.
-  struct Leaver {
-    const Boruvka& of;
-    const int s, component;
-    Leaving<Real> best;
-    Key<Real> limit;
-
-    bool may_want(const Edge<Real>& bound) const { return bound < best.edge; }
-    bool may_lie_in(int level, Index child) const { return of.only_[level][child] != component; }
-    auto others(Index vector) const {
-      const auto theirs = load<int, lanes>(of.component_ + vector * lanes);
-      return convert<Key<Real>, lanes>(theirs) == broadcast<Key<Real>, lanes>(component);
+  // Seeks the smallest edges that leave their components from slots that know none, where these
+  // know none that is smaller either.
+  template <bool abreast>
+  void ask(int begin, int end, Lengths* room) {
+    constexpr int together = abreast ? lanes : 1;
+    int slots[lanes], count = 0;
+    Edge<Real> known[lanes];
+    for (int s = begin; s < end; ++s) {
+      if (next_[s] == listed) {
+        const Edge<Real> best = best_.of(component_[s]).edge;
+        if (beyond_[s] < best) slots[count] = s, known[count++] = best;
+      }
+      const bool last = (s + 1) % leaf_size == 0 || s + 1 == end;
+      if (count < (last ? 1 : together)) continue;
+      std::fill(slots + count, slots + lanes, slots[0]);
+      std::fill(known + count, known + lanes, known[0]);
+      Leavers leavers(tree_, component_, only_, slots, known);
+      BoxSearch<Rule, Real, abreast, Leavers>(tree_, slots, leavers, room).run();
+      for (; count > 0; --count) learn(leavers, count - 1);
     }
-    void offer(Key<Real> length, int slot) {
-      if (slot >= of.n_) return;
-      const Edge<Real> found = of.edge(s, {length, slot});
-      if (found < best.edge) best = {found, s, slot}, limit = length;
-    }
-  };
-
-  void ask(int s) {
-    if (next_[s] < listed) return;
-    const int component = component_[s];
-    const Edge<Real> known = best_.of(component).edge;
-    if (!(beyond_[s] < known)) return;
-    Leaver leaver = {*this, s, component, {known, -1, -1}, known.weight};
-    search_outwards<Rule>(tree_, s, leaver);
-    beyond_[s] = leaver.best.edge;
-    if (leaver.best.to < 0) return;
-    nearest_[s][--next_[s]] = {leaver.limit, leaver.best.to};
-    best_.improve(component, leaver.best);
+  }
+  void learn(const Leavers& leavers, int lane) {
+    const int s = leavers.slots[lane];
+    const Other<Real> found = leavers.found(lane);
+    beyond_[s] = leavers.best(lane);
+    if (found.slot < 0) return;
+    nearest_[s][--next_[s]] = found;
+    best_.improve(component_[s], {beyond_[s], s, found.slot});
   }
 
   const Tree tree_;
   const int n_;
   const Team team_;
   BestEdges<Real> best_;
-  int* component_;  // [slot], the number of one of its slots
+  int* component_;  // [slot]
   // Of a slot, its nearest others; the first of them that may lie in another component; and what
   // all its edges but theirs are not less than.
   Nearest* nearest_;
   std::uint8_t* next_;
   Edge<Real>* beyond_;
-  int* only_[32];  // [level][child], the component in which all of it lies, or mixed
+  Lengths** rooms_;  // [worker]
+  int* only_[32];    // [level][child], the component in which all of it lies, or Leavers::mixed
 };
 
 template <class Rule, class Real>

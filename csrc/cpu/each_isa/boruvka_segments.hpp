@@ -250,7 +250,7 @@ class BoruvkaSegments {
   Real* coordinates_;  // [slot][dimension]
   Panels<C, Real> panels_;
   BestEdges<Real> best_;
-  int* component_;  // [slot], the number of one of its slots
+  int* component_;  // [slot]
   Cell* cells_;     // [slot][segment]
   int* only_;       // [segment], the component in which all of it lies, or -1
   Room* rooms_;     // [worker]

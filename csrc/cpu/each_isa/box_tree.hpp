@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "../../order.hpp"
+#include "../best_edges.hpp"
 #include "../kd_order.hpp"
 #include "../scratch.hpp"
 #include "../team.hpp"
@@ -18,6 +19,13 @@
 #include "simd.hpp"
 
 namespace torchtopo::ISA {
+
+// A slot and how far it is from another; -1: there is none.
+template <class Real>
+struct Other {
+  Key<Real> length;
+  int slot;
+};
 
 template <class Real>
 struct BoxTree {
@@ -69,33 +77,65 @@ struct BoxTree {
     }
   }
 
+  static Keys all(Key<Real> x) { return broadcast<Key<Real>, lanes>(x); }
+
+  Edge<Real> edge(int slot, Other<Real> other) const {
+    if (other.slot < 0) return no_edge<Real>;
+    return {other.length,
+            endpoints(std::uint32_t(vertices[slot]), std::uint32_t(vertices[other.slot]))};
+  }
+
   // A slot's point, whose coordinates lie `lanes` apart.
   const Real* point(int slot) const {
     return reinterpret_cast<const Real*>(coordinates + Index(slot / lanes) * d) + slot % lanes;
   }
 
-  // Lower bounds of the keys of the lengths from a point to those of a node's children. They hold
-  // in floating point: a box is at most as far away in a coordinate as any point in it, rounding
-  // keeps this order, and the same operations sum both.
+  // Lower bounds of the keys of the lengths from points in a box to those of a node's children.
+  // They hold in floating point: boxes are at most as far apart in a coordinate as any points in
+  // them, rounding keeps this order, and the same operations sum both.
   template <class Rule>
-  Keys bounds(const Real* point, const Level& level, Index node) const {
+  Keys bounds(const Lengths* low, const Lengths* high, const Level& level, Index node) const {
+    const Box* box = level.boxes + node * d;
+    Lengths sum = {};
+    for (Index k = 0; k < d; ++k)
+      sum = Rule::template add<Real, lanes>(
+          sum, maximum(maximum(Lengths{}, box[k].low - high[k]), low[k] - box[k].high));
+    return length_keys<Real, lanes>(sum);
+  }
+
+  // Those from several points, a lane each, to one child's.
+  template <class Rule>
+  Keys bounds_of(const Lengths* x, const Level& level, Index node, int child) const {
     const Box* box = level.boxes + node * d;
     Lengths sum = {};
     for (Index k = 0; k < d; ++k) {
-      const auto x = broadcast<Real, lanes>(point[k * lanes]);
-      const auto apart = maximum(maximum(Lengths{}, box[k].low - x), x - box[k].high);
-      sum = Rule::template add<Real, lanes>(sum, apart);
+      const auto low = broadcast<Real, lanes>(box[k].low[child]);
+      const auto high = broadcast<Real, lanes>(box[k].high[child]);
+      sum = Rule::template add<Real, lanes>(sum,
+                                            maximum(maximum(Lengths{}, low - x[k]), x[k] - high));
     }
     return length_keys<Real, lanes>(sum);
   }
 
-  // The keys of the lengths from a point to those of a vector.
+  // Of points within a child, a lane each, lower bounds to what lies outside it: in some coordinate
+  // a halving has set it apart, on the other side of the box.
   template <class Rule>
-  Keys lengths(const Real* point, Index vector) const {
+  Keys margins(const Lengths* x, int level, Index child) const {
+    const Box* box = levels[level].boxes + child / lanes * d;
+    Lengths least = broadcast<Real, lanes>(std::numeric_limits<Real>::infinity());
+    for (Index k = 0; k < d; ++k)
+      least = minimum(minimum(x[k] - broadcast<Real, lanes>(box[k].low[child % lanes]),
+                              broadcast<Real, lanes>(box[k].high[child % lanes]) - x[k]),
+                      least);
+    return length_keys<Real, lanes>(Rule::template add<Real, lanes>(Lengths{}, least));
+  }
+
+  // The keys of the lengths from points to those of a vector, lane by lane.
+  template <class Rule>
+  Keys lengths(const Lengths* x, Index vector) const {
     const Lengths* to = coordinates + vector * d;
     Lengths sum = {};
-    for (Index k = 0; k < d; ++k)
-      sum = Rule::template add<Real, lanes>(sum, to[k] - broadcast<Real, lanes>(point[k * lanes]));
+    for (Index k = 0; k < d; ++k) sum = Rule::template add<Real, lanes>(sum, to[k] - x[k]);
     return length_keys<Real, lanes>(sum);
   }
 
