@@ -3,33 +3,53 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "scratch.hpp"
 #include "team.hpp"
 
 namespace torchtopo {
 
+// A point and the coordinate x by which it is sorted; with all its coordinates at hand, or not.
+template <class Real, int at_hand>
+struct Place {
+  Real x;
+  int vertex;
+  Real at[at_hand];
+};
 template <class Real>
+struct Place<Real, 0> {
+  Real x;
+  int vertex;
+};
+
+// In up to `at_hand` dimensions points are moved as a whole, or else every halving would have to
+// fetch a coordinate of each from anywhere.
+template <class Real, int at_hand = 0>
 class KdOrder {
+  using Place = torchtopo::Place<Real, at_hand>;
+
  public:
   // Points (n, d), finite, are to be sorted into leaves of `leaf_size`, the last of which may have
   // less.
-  KdOrder(const Real* points, int n, int d, int leaf_size, Scratch& scratch, Team team)
-      : points_(points), d_(std::size_t(d)), leaf_size_(leaf_size) {
-    places_ = scratch.take<Place>(std::size_t(n));
-    for (int v = 0; v < n; ++v) places_[v].vertex = v;
-    sort(places_, places_ + n, team);
+  KdOrder(const Real* points, int n, int d, int leaf_size, Team team)
+      : points_(points),
+        d_(std::size_t(d)),
+        leaf_size_(leaf_size),
+        places_(new Place[std::size_t(n)]) {
+    for (int v = 0; v < n; ++v) {
+      places_[std::size_t(v)].vertex = v;
+      if constexpr (at_hand > 0)
+        std::copy_n(points + std::size_t(v) * d_, d_, places_[std::size_t(v)].at);
+    }
+    sort(places_.get(), places_.get() + n, team);
   }
 
   int vertex(std::size_t slot) const { return places_[slot].vertex; }
+  Real coordinate(std::size_t slot, std::size_t k) const { return coordinate(places_[slot], k); }
 
  private:
-  struct Place {
-    Real x;  // the coordinate by which it is sorted
-    int vertex;
-  };
-
   // Halves until there are parts enough for a team.
   void sort(Place* begin, Place* end, Team team) {
     std::vector<Place*> cuts = {begin, end};
@@ -118,14 +138,17 @@ class KdOrder {
   }
 
   Real coordinate(const Place& place, std::size_t k) const {
-    return points_[std::size_t(place.vertex) * d_ + k];
+    if constexpr (at_hand > 0)
+      return place.at[k];
+    else
+      return points_[std::size_t(place.vertex) * d_ + k];
   }
 
   static constexpr std::size_t sample = 64;
   const Real* points_;
   std::size_t d_;
   int leaf_size_;
-  Place* places_;
+  std::unique_ptr<Place[]> places_;
 };
 
 }  // namespace torchtopo

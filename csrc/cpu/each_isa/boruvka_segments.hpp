@@ -75,7 +75,7 @@ class BoruvkaSegments {
   // Segments are neighbours in space. Within one, slots ascend as vertices do: of a slot's edges
   // into it that tie, the first is the smallest in the order of edges too.
   Real* sorted(const Real* points, Scratch& scratch) const {
-    const KdOrder<Real> order(points, n_, d_, size_, scratch, team_);
+    const KdOrder<Real> order(points, n_, d_, size_, team_);
     Real* coordinates = scratch.take<Real>(Index(n_) * Index(d_));
     team_.in_parts(segments_, 1, [&](std::int64_t first, std::int64_t last) {
       for (int a = int(first); a < int(last); ++a) {

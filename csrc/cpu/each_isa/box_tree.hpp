@@ -52,19 +52,13 @@ struct BoxTree {
 
   BoxTree(const Real* points, int size, int dimension, Scratch& scratch, Team team)
       : n(size), d(Index(dimension)) {
-    const KdOrder<Real> order(points, n, dimension, leaf_size, scratch, team);
     const Index leaves = Index(n + leaf_size - 1) / leaf_size;
     vertices = scratch.take<int>(Index(n));
     coordinates = scratch.take<Lengths>(leaves * vectors * d);
-    team.in_parts(std::int64_t(leaves), 64, [&](std::int64_t begin, std::int64_t end) {
-      for (Index s = Index(begin) * leaf_size; s < Index(end) * leaf_size; ++s) {
-        if (s < Index(n)) vertices[s] = order.vertex(s);
-        for (Index k = 0; k < d; ++k)
-          coordinates[s / lanes * d + k][s % lanes] = s < Index(n)
-                                                          ? points[Index(vertices[s]) * d + k]
-                                                          : std::numeric_limits<Real>::quiet_NaN();
-      }
-    });
+    if (dimension <= 4)
+      fill(KdOrder<Real, 4>(points, n, dimension, leaf_size, team), team);
+    else
+      fill(KdOrder<Real>(points, n, dimension, leaf_size, team), team);
     for (Index children = leaves; height == 0 || children > 1; ++height) {
       const Index nodes = (children + lanes - 1) / lanes;
       Level& level = levels[height];
@@ -140,6 +134,19 @@ struct BoxTree {
   }
 
  private:
+  template <class Order>
+  void fill(const Order& order, Team team) {
+    const auto leaves = std::int64_t(n + leaf_size - 1) / leaf_size;
+    team.in_parts(leaves, 64, [&](std::int64_t begin, std::int64_t end) {
+      for (Index s = Index(begin) * leaf_size; s < Index(end) * leaf_size; ++s) {
+        if (s < Index(n)) vertices[s] = order.vertex(s);
+        for (Index k = 0; k < d; ++k)
+          coordinates[s / lanes * d + k][s % lanes] =
+              s < Index(n) ? order.coordinate(s, k) : std::numeric_limits<Real>::quiet_NaN();
+      }
+    });
+  }
+
   // The box and the smallest vertex of a child; an empty box for a lane without a child.
   void enclose(Level& level, Index child) {
     const Level* below = &level == levels ? nullptr : &level - 1;

@@ -55,7 +55,7 @@ class PrimCoarse {
     newest_places_ = scratch.take<Places>(d_);
     double* low = scratch.take<double>(d_);
     lay_grid(low);
-    if (usable()) fill(low, KdOrder<Real>(points, n, d, B, scratch, team));
+    if (usable()) fill(low, KdOrder<Real>(points, n, d, B, team));
   }
 
   // Whether squares of steps and distances stay clear of overflow and of the subnormal numbers.
