@@ -48,7 +48,7 @@ inline constexpr int any = std::numeric_limits<int>::max();
 template <class Real>
 inline constexpr Range plans[] = {
     {65536, 10, Plan::boxes},    {32768, 8, Plan::boxes},       {16384, 6, Plan::boxes},
-    {8192, 5, Plan::boxes},      {4096, 2, Plan::boxes},        {65536, any, Plan::segments},
+    {8192, 5, Plan::boxes},      {4096, 3, Plan::boxes},        {65536, any, Plan::segments},
     {8192, 24, Plan::coarse},    {16385, any, Plan::segments},  {16384, 256, Plan::segments},
     {8192, 128, Plan::segments}, {1024, 16, Plan::matrix_free}, {4096, 24, Plan::coarse},
     {4096, 96, Plan::segments},  {129, 8, Plan::matrix_free},   {0, 63, Plan::tiled},
