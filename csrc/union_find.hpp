@@ -25,6 +25,12 @@ class UnionFind {
     return v;
   }
 
+  // The same, and leaves the paths as they are: threads may ask at once.
+  std::int64_t root(std::int64_t v) const {
+    while (parent_[std::size_t(v)] != v) v = parent_[std::size_t(v)];
+    return v;
+  }
+
   // Merges the components of i and j; returns the name that dies, -1 if they were one already.
   std::int64_t merge(std::int64_t i, std::int64_t j) {
     std::int64_t elder = find(i), younger = find(j);

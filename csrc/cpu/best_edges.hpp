@@ -63,21 +63,20 @@ class BestEdges {
     merged.reset(n_);
     std::iota(component, component + n_, 0);
     std::iota(slot_, slot_ + n_, 0);
+    std::fill_n(number_, n_, none);
     for (int living = n_; living > 1;) {
       in_parts(living, [&](int c) { best_[c] = Leaving<Real>(); });
       find_best();
       for (int c = 0; c < living; ++c)
         if (merged.merge(best_[c].from, best_[c].to) >= 0) *edges++ = best_[c].edge;
-      for (int c = 0; c < living; ++c) {
-        slot_[c] = int(merged.find(slot_[c]));
-        number_[slot_[c]] = none;
-      }
+      in_parts(living, [&](int c) { slot_[c] = int(merged.root(slot_[c])); });
       int left = 0;
       for (int c = 0; c < living; ++c) {
         const int root = slot_[c];
         if (number_[root] == none) number_[root] = left, slot_[left++] = root;
         name_[c] = number_[root];
       }
+      for (int c = 0; c < left; ++c) number_[slot_[c]] = none;
       living = left;
       in_parts(n_, [&](int s) { component[s] = name_[component[s]]; });
     }
@@ -103,7 +102,7 @@ class BestEdges {
   Team team_;
   Leaving<Real>* best_;  // [component]
   int* slot_;            // [component], one of its slots
-  int* number_;          // [slot], the component of which it is that one
+  int* number_;          // [slot], the component of which it is that one, while they are counted
   int* name_;            // [component], its number in the next round
   mutable std::vector<SpinLock> locks_;
 };

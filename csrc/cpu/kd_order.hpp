@@ -38,11 +38,12 @@ class KdOrder {
         d_(std::size_t(d)),
         leaf_size_(leaf_size),
         places_(new Place[std::size_t(n)]) {
-    for (int v = 0; v < n; ++v) {
-      places_[std::size_t(v)].vertex = v;
-      if constexpr (at_hand > 0)
-        std::copy_n(points + std::size_t(v) * d_, d_, places_[std::size_t(v)].at);
-    }
+    team.in_parts(n, 4096, [&](std::int64_t first, std::int64_t last) {
+      for (auto v = std::size_t(first); v < std::size_t(last); ++v) {
+        places_[v].vertex = int(v);
+        if constexpr (at_hand > 0) std::copy_n(points + v * d_, d_, places_[v].at);
+      }
+    });
     sort(places_.get(), places_.get() + n, team);
   }
 
