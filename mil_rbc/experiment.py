@@ -26,6 +26,7 @@ from mil_rbc.model.variants import ARMS, OFF, POOLINGS
 from mil_rbc.options import FREE, Options, plain
 from mil_rbc.report.tables import write_tables
 from mil_rbc.run_folder import Record
+from mil_rbc.training import threads
 from mil_rbc.training.baselines import baselines
 from mil_rbc.training.execute import run_trials
 from mil_rbc.training.material import shares
@@ -54,6 +55,7 @@ def _run(
     stored = _stored(options)
     if stored is not None:
         options = _with_finished(options, stored[0])
+    threads.bind(threads.of_a_run(options))
     cohort = prepare(_cohort(options), options.instances, folder.path)
     if len(set(cohort.labels.tolist())) < 2:
         raise RunError(

@@ -92,7 +92,8 @@ class Options:
         keep_checkpoints: keep the final weights of each trial.
         cell_scores: write the scores of every cell of the test bags.
         jobs: trials trained side by side.
-        threads: CPU threads of a trial; 0: 1 with several jobs, else all.
+        threads: CPU threads of a trial; 0: 1 with several jobs, else all. What is done once for
+            all trials, such as the features of a frozen network, takes those of all jobs.
         backend: joblib backend: loky (this machine), dask or ray.
         scheduler: address of the Dask scheduler or Ray cluster; empty starts or finds a local one.
         watts: power assumed for one device (or CPU core) in the energy estimate; 0: 250 for a GPU,

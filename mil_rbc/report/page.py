@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from mil_rbc.report import explain, figures
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.report.tables import BASELINE, TITLES, percent, published, published_gain
 from mil_rbc.run_folder import Record
+from mil_rbc.training import threads
 from mil_rbc.training.trial import Trial
 
 CARBON = 0.432  # kg CO₂eq per kWh, the paper's own figure
@@ -392,8 +392,7 @@ def _dead(metrics: pd.DataFrame) -> list[dict[str, Any]]:
 def energy(options: Options, record: Record, results: pd.DataFrame) -> dict[str, float | str]:
     """Wall time, and energy and CO₂ under a stated assumption, as the paper gives its own."""
     gpu = "cuda" in options.device or (options.device == "auto" and "NVIDIA" in record.machine)
-    threads = options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1)
-    count = options.devices if gpu else threads  # that a trial keeps busy
+    count = options.devices if gpu else threads.of_a_trial(options)  # that a trial keeps busy
     watts = options.watts or (250.0 if gpu else 15.0)
     training = float(results["seconds"].sum())  # interrupted sessions are counted in it too
     kwh = training / 3600 * watts * count / 1000

@@ -17,6 +17,7 @@ from mil_rbc.errors import RunError
 from mil_rbc.files import read_json
 from mil_rbc.options import Options
 from mil_rbc.run_folder import TrialFolder
+from mil_rbc.training import threads
 from mil_rbc.training.backends import side_by_side
 from mil_rbc.training.loop import Training
 from mil_rbc.training.resume import finished
@@ -36,7 +37,7 @@ def run_trial(trial: Trial, number: int, split: Split, options: Options) -> dict
         split: indices of training and test bags.
         options: of the run.
     """
-    torch.set_num_threads(options.threads or (1 if options.jobs > 1 else os.cpu_count() or 1))
+    threads.bind(threads.of_a_trial(options))
     cohort = load_cohort(options.folder.cohort)
     folder = options.folder.trial(trial.name)
     if finished(trial, cohort, split, options, folder):

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mil_rbc import experiment as module
 from mil_rbc.cli import command, duration
@@ -229,6 +230,23 @@ def test_some_bags_may_know_their_cells(tmp_path: Path, vectors: Cohort) -> None
     unknown = cells.loc[cells["cell_label"] == "", "bag"].unique().tolist()
     assert unknown in ([bag.bag], [])  # of run 0's test folds each bag is in one
     assert {"odd", "normal"} <= set(cells["cell_label"])
+
+
+@pytest.mark.parametrize(("given", "bound"), [(["1"], 1), (["1", "--jobs", "3"], 3), (["9"], 4)])
+def test_threads_bind_what_comes_before_the_trials(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], bound: int
+) -> None:
+    def prepare(*_: object) -> Cohort:
+        blas = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+        raise DataError(f"torch {torch.get_num_threads()}, numpy {sorted(blas)}")
+
+    monkeypatch.setattr(module, "prepare", prepare)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    before, said = torch.get_num_threads(), rf"torch {bound}, numpy \[{bound}\]"
+    torch.set_num_threads(4)
+    with threadpool_limits(4), pytest.raises(DataError, match=said):
+        main([*arguments(data, tmp_path / "out"), "--threads", *given])
+    torch.set_num_threads(before)
 
 
 def test_one_class_is_refused(
