@@ -17,7 +17,16 @@ from mil_rbc.cli import parse_arguments
 from mil_rbc.cohort import COHORTS
 from mil_rbc.errors import RunError
 from mil_rbc.instances import check as check_instances
-from mil_rbc.model.choices import Activation, Convention, Deviation, Preset, Scale, Space
+from mil_rbc.model.choices import (
+    Activation,
+    Attention,
+    Convention,
+    Deviation,
+    Preset,
+    Scale,
+    Schedule,
+    Space,
+)
 from mil_rbc.model.variants import ALIASES, ARMS, OFF, POOLINGS
 from mil_rbc.run_folder import RunFolder
 
@@ -60,6 +69,9 @@ class Options:
         initialization: torch: PyTorch's own; xavier_normal: Glorot's, biases 0.
         activation: of the heads' hidden layers; the 10 ReLUs of the bag head tend to die in the
             first epoch.
+        attention: of attention and anomaly-aware pooling: plain, or gated (Ilse et al. 2018,
+            Eq. 9).
+        dropout: share of the hidden layer of vectors that is dropped while training.
         anomaly: anomaly-aware pooling as published (paper) or with its numerical faults mended
             (robust).
         components: Gaussians fitted on the control cells.
@@ -77,6 +89,10 @@ class Options:
         scale: rms divides A^X by √D, so that it does not grow with the number of pixels; std by
             the standard deviation of a coordinate over the training bags.
         lr: learning rate of Adam.
+        schedule: of the learning rate: constant, or cosine, by which it falls to zero over the
+            epochs along half a cosine.
+        averaged_epochs: the weights that are tested are the mean of those at the ends of so many
+            last epochs; 0: those of the last step.
         weight_decay: L2 penalty of Adam.
         beta_decay: β of epoch e is beta_decay^e for poolings with an instance loss (attention and
             anomaly), 0 for the others.
@@ -123,6 +139,8 @@ class Options:
     input_size: int = 28
     initialization: Literal["torch", "xavier_normal"] = "torch"
     activation: Activation = "elu"
+    attention: Attention = "plain"
+    dropout: float = 0.0
     anomaly: Preset = "robust"
     components: int = 1
     refit_every: int = 5
@@ -134,6 +152,8 @@ class Options:
     space: Space = "auto"
     scale: Scale = "none"
     lr: float = 5e-4
+    schedule: Schedule = "constant"
+    averaged_epochs: int = 0
     weight_decay: float = 0.0
     beta_decay: float = 0.95
     class_weights: Literal["none", "balanced"] = "none"
@@ -178,6 +198,8 @@ class Options:
             "lam_ratio",
             "topology_from",
             "patience",
+            "dropout",
+            "averaged_epochs",
         ):
             if getattr(self, name) < 0:
                 raise RunError(f"--{name} must not be negative, but is {getattr(self, name)}")
@@ -194,6 +216,12 @@ class Options:
             raise RunError(
                 "--logger tensorboard needs a package that is missing here: pip install "
                 "tensorboard, or take --logger csv"
+            )
+        if self.dropout >= 1:
+            raise RunError(f"--dropout is a share below 1, not {self.dropout}")
+        if self.averaged_epochs > self.epochs:
+            raise RunError(
+                f"--averaged_epochs {self.averaged_epochs} is more than --epochs {self.epochs}"
             )
         if self.validation_parts < 2:
             raise RunError(f"--validation_parts must be at least 2, not {self.validation_parts}")

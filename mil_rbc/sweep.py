@@ -26,9 +26,13 @@ OWN: Further = [
     ("--vary", {"action": "append", "type": str, "default": [],
                 "help": "NAME=VALUE,VALUE,...: values of an option, or of a cohort's own as "
                         "cohort_options.NAME; may be given again for another"}),
+    ("--one_at_a_time", {"action": "store_true", "default": False,
+                         "help": "each further value alone beside the first of every other axis, "
+                                 "instead of every combination"}),
     ("--report", {"type": Literal["validation", "test"], "default": "validation",
                   "help": "which folds the table is read from"}),
 ]  # fmt: skip
+Axis = tuple[str, list[Any]]  # an option with its values
 VALIDATED = {"L_MIL_validation": "L_MIL_validation", "accuracy_validation": "accuracy_validation"}
 
 
@@ -38,30 +42,30 @@ def main(argv: list[str]) -> None:
     if not further["vary"]:
         raise RunError("nothing to vary: give --vary NAME=VALUE,VALUE, such as --vary lam=0.05,5")
     axes = [_axis(text) for text in further["vary"]]
-    sweep(options, axes, further["report"], str(further["preset"]))
+    settings = _one_at_a_time(axes) if further["one_at_a_time"] else _grid(axes)
+    sweep(options, settings, further["report"], str(further["preset"]))
 
 
 def sweep(
-    options: Options, axes: list[tuple[str, list[Any]]], measure: str, preset: str = ""
+    options: Options, settings: list[dict[str, Any]], measure: str, preset: str = ""
 ) -> pd.DataFrame:
-    """Run every combination, and write `sweep.csv`, `sweep.md` and `figures/sweep.png`.
+    """Run every setting, and write `sweep.csv`, `sweep.md` and `figures/sweep.png`.
 
     Args:
         options: of all runs; each goes to its own folder below `options.out`.
-        axes: names of options with their values.
+        settings: the varied options of each run by name.
         measure: `"validation"` trains with the protocol nested and reads only inner validation
             folds, so that options may be chosen by it; `"test"` reads the test folds, for curves
             along something that is not chosen, such as the number of training bags.
         preset: which preset the options come from, for the record.
 
     Returns:
-        One row per combination, pooling and arm, with mean and standard deviation of each metric.
+        One row per setting, pooling and arm, with mean and standard deviation of each metric.
     """
     if measure == "validation":
         options = dataclasses.replace(options, protocol="nested", test_every=0)
     rows, cells = [], list[Options]()
-    for values in itertools.product(*(values for _, values in axes)):
-        chosen = dict(zip((name for name, _ in axes), values, strict=True))
+    for chosen in settings:
         name = "_".join(f"{k.split('.')[-1]}={_said(v)}" for k, v in chosen.items())
         cell = _with(options, chosen, options.out / re.sub(r"[^\w.=+-]", "-", name))
         print(f"== {name}", file=sys.stderr)
@@ -80,7 +84,7 @@ def sweep(
     text += f"{options.seed}.\n\n{_markdown(table)}\n"
     write_whole(options.out / "sweep.md", text)
     write_whole(options.out / "figures" / "sweep.png",
-                figures.draw(figures.sweep, table, axes[0][0], measure,
+                figures.draw(figures.sweep, table, next(iter(settings[0])), measure,
                              provenance=_provenance(cells[0].folder)))  # fmt: skip
     print(text)
     return table
@@ -91,7 +95,7 @@ def _provenance(folder: RunFolder) -> str:
     return found[1].provenance if found else ""
 
 
-def _axis(text: str) -> tuple[str, list[Any]]:
+def _axis(text: str) -> Axis:
     name, _, values = text.partition("=")
     known = {f.name for f in dataclasses.fields(Options)}
     if name.split(".")[0] not in known or not values:
@@ -99,6 +103,17 @@ def _axis(text: str) -> tuple[str, list[Any]]:
     if "." in name:
         return name, [yaml.safe_load(v) for v in values.split(",")]
     return name, [value_of(name, v) for v in values.split(",")]
+
+
+def _grid(axes: list[Axis]) -> list[dict[str, Any]]:
+    names = [name for name, _ in axes]
+    every = itertools.product(*(values for _, values in axes))
+    return [dict(zip(names, values, strict=True)) for values in every]
+
+
+def _one_at_a_time(axes: list[Axis]) -> list[dict[str, Any]]:
+    first = {name: values[0] for name, values in axes}
+    return [first] + [{**first, name: v} for name, values in axes for v in values[1:]]
 
 
 def _with(options: Options, chosen: dict[str, Any], out: Path) -> Options:

@@ -204,3 +204,28 @@ def test_what_is_gained_is_read_over_replicates(tmp_path: Path):
     assert "| max | signature, epochs 60 | off, epochs 60 | +5.0 | " in text
     assert "| max | signature | off, epochs 60 | +5.0 | " in text
     assert "| max | off, epochs 60 | off | +20.0 | +20.0 to +20.0 | < 0.001 | 2 of 2 |" in text
+
+
+def test_settings_are_set_beside_the_first_within_replicates(tmp_path: Path):
+    head = "epochs,dropout,pooling,topology,accuracy_mean,auroc_mean\n"
+    for replicate, gain in ((1, 0.01), (2, 0.03)):
+        folder = tmp_path / "runs" / "a" / str(replicate)
+        folder.mkdir(parents=True)
+        settings = (15, 0.0, 0.0), (30, 0.0, 2 * gain), (15, 0.3, -gain)
+        rows = [
+            f"{epochs},{dropout},{pooling},off,{0.5 + more},0.8\n"
+            for epochs, dropout, more in settings
+            for pooling in ("max", "average")
+        ]
+        (folder / "sweep.csv").write_text(head + "".join(rows))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- chosen: a -->\nold\n<!-- /table -->\n")
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert "| as it is | 80.00 | 50.00 | 80.0 / 50.0 | 80.0 / 50.0 |  |  |  |" in text
+    # Both measures gain 1 and 3 points over two: 2 ± 12.7 · 1
+    gained = "+2.0 | -10.7 to +14.7 | 2 of 2 |"
+    assert f"| epochs 30 | 80.00 | 54.00 | 80.0 / 54.0 | 80.0 / 54.0 | {gained}" in text
+    assert "| dropout 0.3 | 80.00 | 48.00 |" in text
+    assert "| 0 of 2 |" in text

@@ -14,6 +14,7 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- dead: a b c -->         what the term does to heads that die, and to those that cannot
     <!-- confirm: confirm -->    the confirmatory experiment in RUNS/confirm
     <!-- replicates: a b -->     what is gained in replicates, RUNS/a/1, RUNS/a/2, ..., each a sweep
+    <!-- chosen: a b -->         settings beside the first, in replicates RUNS/a/1, RUNS/a/2, ...
     <!-- /table -->
 
 A mark is left as it is where a run that it names is not there, and so is a row of the confirmatory
@@ -42,7 +43,7 @@ ARMS = {"off": "without", "signature": "with"}
 
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
 KINDS = ("run", "sweep", "curve", "gradients", "cells", "presets", "speed", "summary", "beside",
-         "dead", "confirm", "replicates")  # fmt: skip
+         "dead", "confirm", "replicates", "chosen")  # fmt: skip
 MARK = re.compile(rf"(<!-- ({'|'.join(KINDS)}): ([^>]*?) -->\n)(.*?)(<!-- /table -->)", re.S)
 
 
@@ -398,20 +399,52 @@ def replicates(runs: Path, names: str) -> str:
     return f"{table(head, means)}\n\n{differences}\n"
 
 
+def chosen(runs: Path, names: str) -> str:
+    """Settings beside the first, each the mean over all poolings, in replicates.
+
+    What is chosen by is the mean of accuracy and AUROC; the difference from the first setting is
+    taken within a replicate.
+    """
+    found, measured = [], ["auroc_mean", "accuracy_mean"]
+    for path in (p for name in names.split() for p in sorted((runs / name).glob("*/sweep.csv"))):
+        of = pd.read_csv(path)
+        axes = list(of.columns[: list(of.columns).index("pooling")])
+        first = of[axes].iloc[0]
+        settings = [", ".join(f"{a} {row[a]:g}" if isinstance(row[a], float) else f"{a} {row[a]}"
+                              for a in axes if row[a] != first[a]) or "as it is"
+                    for _, row in of[axes].iterrows()]  # fmt: skip
+        of = of.assign(setting=settings, replicate=path.parent.name, both=of[measured].mean(axis=1))
+        found.append(of[["setting", "replicate", "pooling", *measured, "both"]])
+    every = pd.concat(found).drop_duplicates(["setting", "replicate", "pooling"])
+    rows, first = [], every["setting"].iloc[0]
+    by = every.groupby(["setting", "replicate"], sort=False)["both"].mean().unstack(sort=False)
+    for setting, of in every.groupby("setting", sort=False):
+        d = (by.loc[setting] - by.loc[first]).dropna()
+        interval = " to ".join(map(signed, effect(d.tolist(), train=1, test=0).interval()))
+        poolings = 100 * of.groupby("pooling", sort=False)[measured].mean()
+        rows.append([setting, *(percent(of[m].mean(), float("nan")) for m in measured),
+                     *(f"{a:.1f} / {b:.1f}" for a, b in poolings.itertuples(index=False)),
+                     *(["", "", ""] if setting == first else
+                       [signed(d.mean()), interval, f"{(d > 0).sum()} of {len(d)}"])])  # fmt: skip
+    head = ["setting", "AUROC", "accuracy", *dict.fromkeys(every["pooling"]), "mean of both, gain",
+            "95 %", "higher in"]  # fmt: skip
+    return table(head, rows) + "\n"
+
+
 def main(page: Path, runs: Path) -> None:
     """Fill in every mark of `page` whose run lies in `runs`."""
     makers = (run, sweep, curve, gradients, cells, presets, speed, summary, beside, dead, confirm,
-              replicates)  # fmt: skip
+              replicates, chosen)  # fmt: skip
     needs = {"run": "paired.csv", "sweep": "sweep.csv", "curve": "sweep.csv",
              "summary": "paired.csv", "gradients": "gradients.md", "cells": "explanations.csv",
              "presets": "explanations.csv", "speed": "results.csv",
              "beside": "results.csv", "dead": "results.csv", "confirm": "effects.csv",
-             "replicates": "1/sweep.csv"}  # fmt: skip
+             "replicates": "1/sweep.csv", "chosen": "*/sweep.csv"}  # fmt: skip
 
     def fill(found: re.Match[str]) -> str:
         kind, name = found[2], found[3]
         for each in name.split():
-            if not (runs / each / needs[kind]).exists():
+            if not any((runs / each).glob(needs[kind])):
                 print(f"{runs / each} is not there yet", file=sys.stderr)
                 return found[0]
         before = [found[4].strip()] if kind == "confirm" else []

@@ -10,6 +10,9 @@ Activation = Literal["relu", "elu", "tanh"]
 Preset = Literal["paper", "robust"]
 """Of the anomaly-aware pooling: as published, or with its numerical faults mended."""
 
+Attention = Literal["plain", "gated"]
+"""What attention is learned by."""
+
 Convention = Literal["paper", "topoae", "mil", "torch_topological"]
 """Which signature loss."""
 
@@ -21,6 +24,9 @@ Scale = Literal["none", "rms", "std"]
 
 Deviation = Literal["each", "shared"]
 """What divides a feature of a frozen network: its own deviation, or one of all features."""
+
+Schedule = Literal["constant", "cosine"]
+"""How the learning rate goes over the epochs."""
 
 SCALES: dict[Scale, str] = {
     "none": "as it is",

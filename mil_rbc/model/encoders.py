@@ -116,20 +116,24 @@ class RoIEncoder(nn.Module):
 
 
 class VectorEncoder(nn.Module):
-    """Two-layer perceptron for tabular instances.
+    """Two-layer perceptron for tabular instances; of its hidden layer a share may be dropped.
 
     Shape:
         (N, features) → (N, latent), not negative.
     """
 
-    def __init__(self, features: int, latent: int, hidden: int = 256) -> None:
+    def __init__(self, features: int, latent: int, hidden: int = 256, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.standardize = Standardize(features)
         self.first = nn.Linear(features, hidden)
         self.second = nn.Linear(hidden, latent)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.second(F.relu(self.first(self.standardize(x)))))
+        hidden = F.relu(self.first(self.standardize(x)))
+        if self.dropout > 0:
+            hidden = F.dropout(hidden, self.dropout, self.training)
+        return F.relu(self.second(hidden))
 
 
 class Sizes(Protocol):
@@ -143,6 +147,8 @@ class Sizes(Protocol):
     def hidden(self) -> int: ...
     @property
     def input_size(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,7 @@ ENCODERS = Registry(
             lambda a: RoIEncoder(a.latent), "convolutions on RoI features of a detector"
         ),
         "vector": Encoder(
-            lambda a: VectorEncoder(a.features, a.latent, a.hidden),
+            lambda a: VectorEncoder(a.features, a.latent, a.hidden, a.dropout),
             "two-layer perceptron on feature vectors",
         ),
     },

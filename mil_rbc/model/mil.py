@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mil_rbc.data.bags import Kind
-from mil_rbc.model.choices import Activation, Preset
+from mil_rbc.model.choices import Activation, Attention, Preset
 from mil_rbc.model.encoders import ENCODERS, Standardize
 from mil_rbc.model.pooling import Pooled
 from mil_rbc.model.summaries import SUMMARIES, summaries
@@ -37,6 +37,8 @@ class Architecture:
         activation: of the two heads' hidden layers. Right after initialisation the pooled vectors
             of all bags nearly agree, and the first epoch's steps push most of the 10 hidden ReLUs
             of the bag head below zero for every bag, where they stay; ELUs come back.
+        attention: of the poolings that learn it, plain or gated.
+        dropout: share of the hidden layer of vectors that is dropped while training.
         summaries: whether 0-dimensional summaries of the latents are joined to the pooled vector.
     """
 
@@ -50,6 +52,8 @@ class Architecture:
     anomaly: Preset = "robust"
     components: int = 1
     activation: Activation = "elu"
+    attention: Attention = "plain"
+    dropout: float = 0.0
     summaries: bool = False
 
     def plain(self) -> dict[str, Any]:
@@ -94,7 +98,7 @@ class MILModel(nn.Module):
         self.encoder = ENCODERS[a.kind].make(a)
         self.bag_head = Head(a.latent, HIDDEN, len(a.classes), a.activation)
         self.instance_head = Head(a.latent, 32, len(a.classes), a.activation)
-        self.pooling = POOLINGS[a.pooling].make(a.latent, a.components, a.anomaly)
+        self.pooling = POOLINGS[a.pooling].make(a)
         # Further columns of the bag head's first layer, apart and last for the same reason.
         self.joined = nn.Linear(SUMMARIES, HIDDEN, bias=False) if a.summaries else None
 

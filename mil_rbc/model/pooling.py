@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mil_rbc.model.choices import Preset
+from mil_rbc.model.choices import Attention, Preset
 from mil_rbc.model.gaussian import ControlGaussian
 
 
@@ -50,16 +50,23 @@ class MaxPooling(nn.Module):
 class AttentionPooling(nn.Module):
     """Mean weighted by learned attention: linear, tanh, linear, softmax over the bag.
 
-    Source: Ilse et al. 2018 in the form of Sadafi et al. 2020.
+    `"gated"` attention multiplies the tanh by the sigmoid of a linear layer of its own.
+
+    Source: Ilse et al. 2018, Eq. 8 and 9, the widths those of Sadafi et al. 2020.
     """
 
-    def __init__(self, latent: int, hidden: int = 128) -> None:
+    def __init__(self, latent: int, attention: Attention = "plain", hidden: int = 128) -> None:
         super().__init__()
         self.score = nn.Sequential(nn.Linear(latent, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+        self.gate = nn.Linear(latent, hidden) if attention == "gated" else None
 
     def attention(self, latents: Tensor, mask: Tensor) -> Tensor:
         """Attention of each instance, (B, N); it sums to 1 over a bag."""
-        return masked_softmax(self.score(latents)[..., 0], mask)
+        first, tanh, last = self.score
+        hidden = tanh(first(latents))
+        if self.gate is not None:
+            hidden = hidden * self.gate(latents).sigmoid()
+        return masked_softmax(last(hidden)[..., 0], mask)
 
     def forward(self, latents: Tensor, mask: Tensor) -> Pooled:
         weights = self.attention(latents, mask)
@@ -77,8 +84,11 @@ class AnomalyPooling(AttentionPooling):
     Source: Kazeminia et al., MICCAI 2022.
     """
 
-    def __init__(self, latent: int, components: int = 1, preset: Preset = "paper") -> None:
-        super().__init__(latent)
+    def __init__(
+        self, latent: int, attention: Attention = "plain", components: int = 1,
+        preset: Preset = "paper",
+    ) -> None:  # fmt: skip
+        super().__init__(latent, attention)
         self.preset = preset
         self.control = ControlGaussian(latent, components, preset)
         self.w_attention = nn.Parameter(torch.tensor(0.5))

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mil_rbc.model.choices import Convention, Preset
+from mil_rbc.model.choices import Convention
 from mil_rbc.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from mil_rbc.model.mil import Architecture
 
 
 @dataclass(frozen=True)
@@ -19,24 +21,25 @@ class Pooling:
     """A pooling by name, and what the rest of the experiment has to know about it.
 
     Attributes:
-        make: from the latents' width, the number of Gaussians and the anomaly preset to the module:
-            latents (B, N, F), mask (B, N) → `Pooled`.
+        make: from what an `Architecture` says to the module: latents (B, N, F), mask (B, N) →
+            `Pooled`.
         words: what it does, for help and report.
         decays_beta: trained with the instance loss too, whose weight β decays with the epochs.
         needs_control: has a `ControlGaussian` called `control`, to be fitted on control cells.
     """
 
-    make: Callable[[int, int, Preset], nn.Module]
+    make: Callable[[Architecture], nn.Module]
     words: str
     decays_beta: bool = False
     needs_control: bool = False
 
 
-def _pooling(name: str, takes: int = 0) -> Callable[..., Any]:
-    """The class of that name; it takes the first arguments of `Pooling.make`."""
+def _pooling(name: str, *fields: str) -> Callable[[Architecture], Any]:
+    """The class of that name; it takes these fields of an `Architecture`."""
 
-    def make(*given: Any) -> Any:
-        return pkgutil.resolve_name(f"mil_rbc.model.pooling:{name}")(*given[:takes])
+    def make(architecture: Architecture) -> Any:
+        given = [getattr(architecture, field) for field in fields]
+        return pkgutil.resolve_name(f"mil_rbc.model.pooling:{name}")(*given)
 
     return make
 
@@ -46,13 +49,15 @@ POOLINGS = Registry(
     {  # in the paper's order
         "average": Pooling(_pooling("AveragePooling"), "mean over the cells"),
         "anomaly": Pooling(
-            _pooling("AnomalyPooling", 3),
+            _pooling("AnomalyPooling", "latent", "attention", "components", "anomaly"),
             "attention and distance from control cells",
             decays_beta=True,
             needs_control=True,
         ),
         "attention": Pooling(
-            _pooling("AttentionPooling", 1), "learned attention", decays_beta=True
+            _pooling("AttentionPooling", "latent", "attention"),
+            "learned attention",
+            decays_beta=True,
         ),
         "max": Pooling(_pooling("MaxPooling"), "maximum over the cells, feature by feature"),
     },

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from mil_rbc import __version__
 from mil_rbc.data.bags import Cohort
@@ -34,7 +35,7 @@ from mil_rbc.training.evaluation import (
 )
 from mil_rbc.training.material import Material, make_objective
 from mil_rbc.training.resume import State, Trained
-from mil_rbc.training.schedule import stopped, weight
+from mil_rbc.training.schedule import learning_rate, stopped, weight
 from mil_rbc.training.trial import Trial, fingerprint, of_arm
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Training:
             fused=fabric.device.type in ("cpu", "cuda"),
         )  # fmt: skip
         self.step, self.optimizer = fabric.setup(self.objective, optimizer)
-        self.trained = Trained(self.objective, self.optimizer, fabric)
+        self.mean = AveragedModel(self.objective) if options.averaged_epochs else None
+        self.trained = Trained(self.objective, self.optimizer, fabric, self.mean)
 
     def fit(self) -> State:
         """Train to the last epoch, from the checkpoint if there is one."""
@@ -114,6 +116,8 @@ class Training:
         start = time.perf_counter()
         if epoch % options.refit_every == 0:
             self._refit()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(options, epoch)
         beta = options.beta_decay**epoch if self.pooling.decays_beta else 0.0
         totals = torch.zeros(len(PARTS), device=fabric.device)
         self.step.train()
@@ -136,6 +140,7 @@ class Training:
                 f"--lr or --lam (it needs another --out)"
             )
         dead = [self._dead(head) for head in heads]
+        self._average(epoch)
         row = self._row(epoch, beta, mean, time.perf_counter() - start)
         row |= {"dead_bag_head": dead[0], "dead_instance_head": dead[1] if beta else float("nan")}
         if options.protocol == "nested":
@@ -147,6 +152,15 @@ class Training:
         for logger in fabric.loggers:
             logger.log_metrics({k: v for k, v in row.items() if np.isfinite(v)}, epoch)
         return row
+
+    def _average(self, epoch: int) -> None:
+        """Take the epoch's weights into the mean; after the last epoch that mean is the model."""
+        if self.mean is None or epoch < self.options.epochs - self.options.averaged_epochs:
+            return
+        self.mean.update_parameters(self.objective)
+        if epoch + 1 == self.options.epochs:
+            self.objective.load_state_dict(self.mean.module.state_dict())
+            self._refit()
 
     def _dead(self, head: Head) -> float:
         """Share of a head's hidden units that were 0 for every training bag of the epoch."""
@@ -181,9 +195,13 @@ class Training:
     def _refit(self) -> None:
         if not self.pooling.needs_control:
             return
+        model = self.objective.model
+        encoder, training = model.encoder, model.training
+        encoder.eval()  # nothing is dropped from what is fitted
         with torch.no_grad():
-            latents = [self.objective.model.encode(self.bags[i].instances) for i in self.control]
-        control = self.objective.model.pooling.control
+            latents = [model.encode(self.bags[i].instances) for i in self.control]
+        encoder.train(training)
+        control = model.pooling.control
         assert isinstance(control, ControlGaussian)
         control.fit(torch.cat(latents), self.seed % 2**31)
 

@@ -109,6 +109,7 @@ def make_objective(trial: Trial, cohort: Cohort, train: Index, options: Options)
         classes=cohort.classes, pooling=trial.pooling, latent=options.latent,
         hidden=options.hidden, input_size=options.input_size, anomaly=options.anomaly,
         components=options.components, activation=options.activation,
+        attention=options.attention, dropout=options.dropout,
         summaries=ARMS[trial.topology].summaries,
     )  # fmt: skip
     has_term = ARMS[trial.topology].term is not None

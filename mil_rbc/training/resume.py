@@ -46,9 +46,10 @@ class Trained:
     objective: nn.Module
     optimizer: Any
     fabric: Fabric
+    mean: nn.Module | None = None
 
     def save(self, folder: TrialFolder, key: str, state: State) -> None:
-        """Write `resume.pt`: weights, optimizer, random numbers and `state`."""
+        """Write `resume.pt`: weights, their mean, optimizer, random numbers and `state`."""
         rng = {"cpu": torch.get_rng_state()}
         if self.fabric.device.type == "cuda":
             rng["cuda"] = torch.cuda.get_rng_state(self.fabric.device)
@@ -56,6 +57,7 @@ class Trained:
             "key": key, "version": __version__, **vars(state), "rng": rng,
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "mean": None if self.mean is None else self.mean.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
         })  # fmt: skip
 
@@ -81,6 +83,8 @@ class Trained:
             )
         self.objective.load_state_dict(stored["objective"])
         self.optimizer.load_state_dict(stored["optimizer"])
+        if self.mean is not None:
+            self.mean.load_state_dict(stored["mean"])
         self.fabric.strategy.precision.load_state_dict(stored["precision"])
         torch.set_rng_state(stored["rng"]["cpu"].cpu())
         if "cuda" in stored["rng"]:

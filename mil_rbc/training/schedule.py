@@ -1,4 +1,4 @@
-"""What the epochs so far decide about the next: λ, and whether there is one.
+"""What the epochs so far decide about the next: λ, its learning rate, and whether there is one.
 
 All of it follows from the history, which is saved with every checkpoint, so a resumed trial decides
 the same.
@@ -6,6 +6,7 @@ the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mil_rbc.options import Options
@@ -27,6 +28,13 @@ def weight(options: Options, history: History) -> float:
     if not history or not history[0]["L_topo"] > 0:
         return 0.0
     return options.lam_ratio * history[0]["L_class"] / history[0]["L_topo"]
+
+
+def learning_rate(options: Options, epoch: int) -> float:
+    """Learning rate of an epoch."""
+    if options.schedule == "constant":
+        return options.lr
+    return options.lr * (1 + math.cos(math.pi * epoch / options.epochs)) / 2
 
 
 def stopped(options: Options, history: History) -> bool:

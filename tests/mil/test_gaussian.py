@@ -27,6 +27,10 @@ def relu_latents(cells: int, width: int, seed: int) -> torch.Tensor:
     return latents
 
 
+def architecture(latent: int, preset: str) -> Architecture:
+    return Architecture("vector", 4, ("a", "b"), "anomaly", latent, anomaly=preset)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("components", [1, 2])
 @pytest.mark.parametrize("preset", ["paper", "robust"])
 def test_round_trip_through_a_checkpoint(tmp_path: Path, preset: str, components: int) -> None:
@@ -87,7 +91,7 @@ def test_robust_survives_a_dead_unit_where_paper_does_not() -> None:
     mask = torch.ones(1, 50, dtype=torch.bool)
     share = {}
     for preset in ("paper", "robust"):
-        pooling = POOLINGS["anomaly"].make(500, 1, preset)  # type: ignore[arg-type]
+        pooling = POOLINGS["anomaly"].make(architecture(500, preset))
         assert isinstance(pooling, AnomalyPooling)
         pooling.control.fit(fitting, seed=0)
         softmax = pooling.control(cells).softmax(0)
@@ -120,7 +124,7 @@ def test_robust_pooling_does_not_grow_with_the_bag() -> None:
     twice = latents.repeat(1, 2, 1)
     length = {}
     for preset in ("paper", "robust"):
-        pooling = POOLINGS["anomaly"].make(10, 1, preset)  # type: ignore[arg-type]
+        pooling = POOLINGS["anomaly"].make(architecture(10, preset))
         assert isinstance(pooling, AnomalyPooling)
         pooling.control.fit(torch.rand(50, 10), seed=0)
         torch.nn.init.constant_(pooling.bias, 0.5)

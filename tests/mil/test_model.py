@@ -145,10 +145,29 @@ def test_poolings_of_a_seed_start_from_the_same_encoder_and_heads() -> None:
 
 def test_average_weights_are_even_and_attention_sums_to_one() -> None:
     latents, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
-    even = POOLINGS["average"].make(8, 1, "paper")(latents, mask).weights
+    architecture = Architecture("vector", WIDTH, ("a", "b"), "attention", latent=8)
+    even = POOLINGS["average"].make(architecture)(latents, mask).weights
     torch.testing.assert_close(even, torch.full((2, 5), 0.2))
-    attention = POOLINGS["attention"].make(8, 1, "paper")(latents, mask)
+    attention = POOLINGS["attention"].make(architecture)(latents, mask)
     torch.testing.assert_close(attention.weights.sum(1), torch.ones(2))
+
+
+@pytest.mark.parametrize("pooling", ["attention", "anomaly"])
+def test_gated_attention_is_the_formula(pooling: str) -> None:
+    plain, gated = (make_model(pooling, attention=a).pooling for a in ("plain", "gated"))
+    latents, mask = torch.randn(1, 5, 20), torch.ones(1, 5, dtype=torch.bool)
+    before = [plain.score[0](latents).tanh(), gated.gate(latents).sigmoid()]
+    scores = plain.score[2](before[0] * before[1])[..., 0]  # both start from the same score
+    torch.testing.assert_close(gated.attention(latents, mask), scores.softmax(1))
+    assert not torch.allclose(gated.attention(latents, mask), plain.attention(latents, mask))
+
+
+def test_a_share_of_the_hidden_layer_is_dropped_while_training_only() -> None:
+    vectors, whole = torch.randn(50, WIDTH), make_model("average")
+    model = make_model("average", dropout=0.5)
+    torch.testing.assert_close(model.encode(vectors), whole.encode(vectors))
+    once, again = (model.train().encode(vectors) for _ in range(2))
+    assert not torch.allclose(once, again)
 
 
 def test_a_step_on_300_crops_makes_no_dense_broadcast() -> None:

@@ -23,6 +23,8 @@ from mil_rbc.run import main
         (["--threads", "-2"], "--threads must not be negative"),
         (["--lr", "0"], "--lr must be positive"),
         (["--lam", "-1"], "--lam must not be negative"),
+        (["--dropout", "1"], "--dropout is a share below 1"),
+        (["--averaged_epochs", "16"], "--averaged_epochs 16 is more than --epochs 15"),
         (["--pooling", "max", "max"], "must name each variant once"),
         (["--lam-rato", "1"], "there is no option --lam_rato; did you mean --lam_ratio?"),
         (["--epochs", "many"], "--epochs cannot be many: give a value of type int"),

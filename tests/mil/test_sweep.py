@@ -11,7 +11,7 @@ from mil_rbc.cli import command
 from mil_rbc.data.bags import Cohort
 from mil_rbc.errors import RunError
 from mil_rbc.options import Options
-from mil_rbc.sweep import _axis, _share_cohort, main
+from mil_rbc.sweep import _axis, _grid, _one_at_a_time, _share_cohort, main
 from tests.mil.commands import arguments, bags_folder
 
 
@@ -78,6 +78,14 @@ def test_values_are_of_their_options_type() -> None:
     assert _axis("redeal=false,true") == ("redeal", [False, True])
     assert _axis("lam=0,0.00005,5e-3") == ("lam", [0.0, 5e-5, 5e-3])
     assert _axis("cohort_options.train=20,50") == ("cohort_options.train", [20, 50])
+
+
+def test_values_are_combined_or_taken_one_at_a_time() -> None:
+    axes = [("a", [1, 2]), ("b", [3, 4, 5])]
+    assert [(s["a"], s["b"]) for s in _grid(axes)] == [
+        (1, 3), (1, 4), (1, 5), (2, 3), (2, 4), (2, 5)
+    ]  # fmt: skip
+    assert [(s["a"], s["b"]) for s in _one_at_a_time(axes)] == [(1, 3), (2, 3), (1, 4), (1, 5)]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,10 @@ def test_a_class_weight_scales_the_loss(vectors: Cohort, make_training: Make) ->
     assert float(weighed.detach()) == pytest.approx(3 * float(plain.detach()))
 
 
-@pytest.mark.parametrize("changes", [{}, {"convention": "mil"}, {"protocol": "nested"}])
+AVERAGED = {"averaged_epochs": 3, "schedule": "cosine", "dropout": 0.3}
+
+
+@pytest.mark.parametrize("changes", [{}, {"convention": "mil"}, {"protocol": "nested"}, AVERAGED])
 @pytest.mark.parametrize(("pooling", "topology"), [("anomaly", "signature"), ("max", "off")])
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_resumed_trial_ends_with_the_same_bits(
@@ -132,6 +135,48 @@ def test_a_resumed_trial_ends_with_the_same_bits(
     tables = [pd.read_csv(t.folder.table("metrics")) for t in (whole, resumed)]
     pd.testing.assert_frame_equal(*(t.drop(columns="seconds") for t in tables))
     assert not (resumed.folder.resume).exists()
+
+
+def test_the_mean_of_the_last_epochs_weights_is_tested(make_training: Make, tmp_path: Any) -> None:
+    plain = make_training("anomaly", "signature", convention="mil", out=tmp_path / "plain")
+    epoch, seen = plain._epoch, list[dict[str, torch.Tensor]]()
+
+    def watched(number: int) -> dict[str, float]:
+        row = epoch(number)
+        seen.append({k: v.detach().clone() for k, v in plain.objective.named_parameters()})
+        return row
+
+    plain._epoch = watched  # type: ignore[method-assign]
+    plain.fit()
+    mean = make_training("anomaly", "signature", convention="mil", averaged_epochs=3,
+                         out=tmp_path / "mean")  # fmt: skip
+    row = mean.fit().history[-1]
+    for name, found in mean.objective.named_parameters():
+        expected = torch.stack([weights[name] for weights in seen[-3:]]).mean(0)
+        torch.testing.assert_close(found.detach(), expected, msg=name)
+    fitted = {k: v.clone() for k, v in mean.objective.model.pooling.control.state_dict().items()}
+    mean._refit()
+    for name, again in mean.objective.model.pooling.control.state_dict().items():
+        assert torch.equal(fitted[name], again), f"{name} is not of the weights that are tested"
+    assert row["accuracy_test"] == mean._glance(mean.test)[0]
+
+
+def test_the_learning_rate_falls_along_its_schedule(make_training: Make) -> None:
+    for schedule, last in (("constant", 0.01), ("cosine", 0.01 * (1 + np.cos(np.pi * 3 / 4)) / 2)):
+        training = make_training("max", "off", schedule=schedule, lr=0.01)
+        training.fit()
+        assert training.optimizer.param_groups[0]["lr"] == pytest.approx(last)
+        shutil.rmtree(training.folder.path, ignore_errors=True)
+
+
+def test_the_gaussian_is_fitted_on_whole_latents(make_training: Make) -> None:
+    training = make_training("anomaly", "off", dropout=0.5)
+    training.objective.train()
+    training._refit()
+    fitted = training.objective.model.pooling.control.means.clone()
+    training._refit()
+    assert torch.equal(fitted, training.objective.model.pooling.control.means)
+    assert training.objective.model.encoder.training
 
 
 def test_epochs_before_the_interruption_are_not_trained_again(make_training: Make) -> None:
