@@ -55,13 +55,14 @@ class Objective(nn.Module):
 
     def forward(self, bag: BagData, beta: float) -> tuple[Tensor, Tensor]:
         out = self.model(bag.instances[None])
+        latents = out.latents.squeeze(0)  # the way back of [0] would write zeros first
         label = bag.label[None]
         mil = weigh(F.cross_entropy(out.bag.float(), label), self.class_weights, bag.label)
         loss = (1 - beta) * mil
         nothing = mil.new_zeros(())
         sic = correct_instances = topo = nothing
         if beta > 0:  # every cell carries its bag's label
-            logits = self.model.instance_head(out.latents[0]).float()
+            logits = self.model.instance_head(latents).float()
             each = label.expand(len(logits))
             sic = weigh(F.cross_entropy(logits, each), self.class_weights, bag.label)
             loss = loss + beta * sic
@@ -69,10 +70,12 @@ class Objective(nn.Module):
         classification = loss
         if self.regularizer is not None:
             assert bag.space is not None
-            with torch.set_grad_enabled(self.lam > 0 and torch.is_grad_enabled()):
-                topo = self.regularizer(bag.space, out.latents[0])
             if self.lam > 0:
-                loss = loss + self.lam * topo
+                topo = self.regularizer(bag.space, latents)
+                loss = torch.add(loss, topo, alpha=self.lam)
+            else:
+                with torch.no_grad():
+                    topo = self.regularizer(bag.space, latents)
         correct = (out.bag.detach().argmax(1) == label).float().sum()
         parts = [mil, sic, classification, topo, correct, correct_instances]
         return loss, torch.stack([p.detach().float() for p in parts])
