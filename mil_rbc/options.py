@@ -78,7 +78,7 @@ class Options:
         refit_every: epochs between two fits of the Gaussian.
         gaussian_at_test: last: the one training used last; final: fitted once more with the final
             weights, on the same training-fold cells.
-        lam: weight λ of the topology term. That of the preset default cost average pooling 12
+        lam: weight λ of the topology term. That of the preset default cost average pooling 8
             points of accuracy on the rendered cohort: leave the term out (--topology off) where
             averaging does well, or bound it by lam_ratio.
         lam_ratio: instead of lam: λ is set after the first epoch, which is trained without the
@@ -92,7 +92,7 @@ class Options:
         schedule: of the learning rate: constant, or cosine, by which it falls to zero over the
             epochs along half a cosine.
         averaged_epochs: the weights that are tested are the mean of those at the ends of so many
-            last epochs; 0: those of the last step.
+            last epochs, or of all where there are fewer; 0: those of the last step.
         weight_decay: L2 penalty of Adam.
         beta_decay: β of epoch e is beta_decay^e for poolings with an instance loss (attention and
             anomaly), 0 for the others.
@@ -219,10 +219,6 @@ class Options:
             )
         if self.dropout >= 1:
             raise RunError(f"--dropout is a share below 1, not {self.dropout}")
-        if self.averaged_epochs > self.epochs:
-            raise RunError(
-                f"--averaged_epochs {self.averaged_epochs} is more than --epochs {self.epochs}"
-            )
         if self.validation_parts < 2:
             raise RunError(f"--validation_parts must be at least 2, not {self.validation_parts}")
         if self.patience and self.protocol != "nested":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from mil_rbc.run import main
         (["--lr", "0"], "--lr must be positive"),
         (["--lam", "-1"], "--lam must not be negative"),
         (["--dropout", "1"], "--dropout is a share below 1"),
-        (["--averaged_epochs", "16"], "--averaged_epochs 16 is more than --epochs 15"),
+        (["--averaged_epochs", "-1"], "--averaged_epochs must not be negative"),
         (["--pooling", "max", "max"], "must name each variant once"),
         (["--lam-rato", "1"], "there is no option --lam_rato; did you mean --lam_ratio?"),
         (["--epochs", "many"], "--epochs cannot be many: give a value of type int"),
@@ -92,7 +93,10 @@ def test_presets() -> None:
     assert (default.pooling, default.topology) == (list(POOLINGS), ["off", "signature"])
     assert (default.folds, default.runs) == (3, 3)
     # Chosen on validation folds, see docs/results.md
-    assert (default.lr, default.epochs, default.latent, default.hidden) == (2e-4, 15, 128, 128)
+    assert (default.lr, default.epochs, default.latent, default.hidden) == (4e-4, 15, 128, 128)
+    assert default.averaged_epochs == 5
+    former, _ = parse("x", "", ["--preset", "former"])
+    assert replace(default, lr=2e-4, averaged_epochs=0) == former
     assert (default.instances, default.convention, default.lam) == ("auto", "mil", 1e-3)
     crops, _ = parse("x", "", ["--preset", "crops"])
     assert (crops.instances, crops.lam, crops.latent, crops.epochs) == ("crops", 5e-5, 500, 20)
