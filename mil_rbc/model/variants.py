@@ -13,8 +13,6 @@ from mil_rbc.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
-    from mil_rbc.model.mil import Architecture
-
 
 @dataclass(frozen=True)
 class Pooling:
@@ -28,16 +26,16 @@ class Pooling:
         needs_control: has a `ControlGaussian` called `control`, to be fitted on control cells.
     """
 
-    make: Callable[[Architecture], nn.Module]
+    make: Callable[[Any], nn.Module]
     words: str
     decays_beta: bool = False
     needs_control: bool = False
 
 
-def _pooling(name: str, *fields: str) -> Callable[[Architecture], Any]:
+def _pooling(name: str, *fields: str) -> Callable[[Any], Any]:
     """The class of that name; it takes these fields of an `Architecture`."""
 
-    def make(architecture: Architecture) -> Any:
+    def make(architecture: Any) -> Any:
         given = [getattr(architecture, field) for field in fields]
         return pkgutil.resolve_name(f"mil_rbc.model.pooling:{name}")(*given)
 
