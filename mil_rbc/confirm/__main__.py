@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import astuple
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ def run(
     out: Path = Path("runs/confirm"),
     only: list[str] | None = None,
     pooling: list[str] | None = None,
+    plan: str = "plan",
 ) -> None:
     """Run what is not run yet, in the plan's order; stop it when you like and start it again.
 
@@ -41,28 +43,31 @@ def run(
         out: where to; one folder for each cohort.
         only: cohorts to run, if not all.
         pooling: poolings to run, if not all.
+        plan: which one: plan, or regimes, of the papers' losses and heads.
     """
     from mil_rbc.experiment import run as run_cohort
 
-    plan = Plan.read()
+    read = Plan.read(plan)
     stamp = out / HASH
-    if stamp.exists() and stamp.read_text().strip() != plan.sha256:
-        raise RunError(f"{out} holds results of another plan than plan.yaml: choose another --out")
-    write_whole(stamp, plan.sha256 + "\n")
-    for kind, names, known in (("cohort", only, plan.cohorts), ("pooling", pooling, plan.poolings)):
+    if stamp.exists() and stamp.read_text().strip() != read.sha256:
+        raise RunError(
+            f"{out} holds results of another plan than {plan}.yaml: choose another --out"
+        )
+    write_whole(stamp, read.sha256 + "\n")
+    for kind, names, known in (("cohort", only, read.cohorts), ("pooling", pooling, read.poolings)):
         for name in names or ():
             if name not in known:
                 raise RunError(f"the plan has no {kind} {name!r}: it has {', '.join(known)}")
-    for name, planned in plan.steps():
+    for name, planned in read.steps():
         poolings = [p for p in planned if not pooling or p in pooling]
         if (only and name not in only) or not poolings:
             continue
-        options = plan.run_options(name, poolings, data, out)
+        options = read.run_options(name, poolings, data, out)
         if tabled(options):
             continue
         print(f"== {name}: {', '.join(poolings)}", file=sys.stderr)
         run_cohort(options, preset="default", report=False)
-    report(out)
+    report(out, plan)
 
 
 def tabled(options: Options) -> bool:
@@ -74,27 +79,28 @@ def tabled(options: Options) -> bool:
     return {astuple(t) for t in grid(options)} <= {*there.itertuples(index=False, name=None)}
 
 
-def report(out: Path = Path("runs/confirm")) -> str:
+def report(out: Path = Path("runs/confirm"), plan: str = "plan") -> str:
     """Pool what has been run: effects.csv, confirm.md and forest.png.
 
     Args:
         out: where the results of `run` lie.
+        plan: which one they are of.
     """
-    plan = Plan.read()
+    read = Plan.read(plan)
     stamp = out / HASH
     if not stamp.exists():
         raise RunError(f"{out} holds no results: python -m mil_rbc.confirm run --out {out}")
-    if stamp.read_text().strip() != plan.sha256:
-        raise RunError(f"{out} holds results of another plan than plan.yaml: check that one out")
-    table = effects(plan, out)
+    if stamp.read_text().strip() != read.sha256:
+        raise RunError(f"{out} holds results of another plan than {plan}.yaml: see --plan")
+    table = effects(read, out)
     if table.empty:
         raise RunError(f"{out} holds no finished cohort yet: run on")
     write_whole(out / "effects.csv", table.to_csv(index=False))
-    text = describe(plan, table)
+    text = describe(read, table)
     write_whole(out / "confirm.md", text)
     from mil_rbc.confirm.forest import forest
 
-    write_whole(out / "forest.png", forest(plan, table))
+    write_whole(out / "forest.png", forest(read, table))
     print(text)
     return text
 
@@ -125,16 +131,16 @@ def effects(plan: Plan, out: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def chosen(plan: Plan, table: pd.DataFrame, pooling: str, outcome: str) -> pd.DataFrame:
-    """Rows that are pooled: of the plan's cohorts, those that have been run."""
+def chosen(table: pd.DataFrame, pooling: str, outcome: str, cohorts: list[str]) -> pd.DataFrame:
+    """Rows that are pooled: of these cohorts those that have been run."""
     part = table[(table["pooling"] == pooling) & (table["outcome"] == outcome)]
-    return part[part["cohort"].isin(plan.primary["pooled_over"])]
+    return part[part["cohort"].isin(cohorts)]
 
 
 def describe(plan: Plan, table: pd.DataFrame) -> str:
     """The outcome in words and tables, as strong as the plan allows and no stronger."""
     primary = plan.primary
-    rows = chosen(plan, table, primary["pooling"], primary["outcome"])
+    rows = chosen(table, primary["pooling"], primary["outcome"], primary["pooled_over"])
     unrun = [c for c in primary["pooled_over"] if c not in set(rows["cohort"])]
     lines = [f"Plan `{plan.sha256[:12]}`. Primary: {primary['pooling']} pooling, "
              f"{primary['outcome'].upper()}, with minus without, in points.", ""]  # fmt: skip
@@ -161,18 +167,22 @@ def describe(plan: Plan, table: pd.DataFrame) -> str:
 
 
 def pooled(plan: Plan, table: pd.DataFrame) -> str:
-    """The primary outcome of every pooling over the cohorts that the plan pools, if two are run.
+    """The primary outcome of every pooling, in every regime, over the cohorts that the plan pools.
+
+    Where fewer than two are run there is no row.
 
     Args:
         table: rows of `effects`.
     """
-    lines = []
-    for pooling in plan.poolings:
-        rows = chosen(plan, table, pooling, plan.primary["outcome"])
+    outcome, lines = plan.primary["outcome"], []
+    groups = plan.groups or {"": plan.primary["pooled_over"]}
+    for (regime, cohorts), pooling in product(groups.items(), plan.poolings):
+        rows = chosen(table, pooling, outcome, cohorts)
         if len(rows) > 1:
             f = pool(as_effects(rows))
+            name = f"{pooling}, {regime}" if regime else pooling
             lines.append(
-                f"| {pooling} | {plan.primary['outcome']} | {len(rows)} | {100 * f.mean:+.1f} | "
+                f"| {name} | {outcome} | {len(rows)} | {100 * f.mean:+.1f} | "
                 f"{100 * f.low:+.1f} to {100 * f.high:+.1f} | {f.p:.2f} | {100 * f.tau:.1f} |"
             )
     return "\n".join([POOLED, *lines]) if lines else ""

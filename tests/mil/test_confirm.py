@@ -14,24 +14,51 @@ from mil_rbc.cli import command
 from mil_rbc.cohort import COHORTS
 from mil_rbc.confirm import __main__ as module
 from mil_rbc.confirm.effects import Effect, detectable, effect, pool
-from mil_rbc.confirm.plan import FILE, Plan, written_down
+from mil_rbc.confirm.plan import FOLDER, PLANS, Plan, written_down
 from mil_rbc.options import FREE, Options
 from mil_rbc.report.statistics import corrected_t_test
 
+FIELDS = {f.name for f in dataclasses.fields(Options)}
+COHORT = {"cohort", "cohort_options", "cohort_seed"}
 
-def test_the_plan_is_complete(tmp_path: Path) -> None:
-    plan = Plan.read()
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_is_complete(name: str, tmp_path: Path) -> None:
+    plan = Plan.read(name)
     assert set(plan.primary["pooled_over"]) <= set(plan.cohorts)
-    development = yaml.safe_load(FILE.read_text())["development"]
-    for name, own in plan.cohorts.items():
-        options = plan.run_options(name, [plan.primary["pooling"]], tmp_path, tmp_path)
+    development = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["development"]
+    for cohort, own in plan.cohorts.items():
+        options = plan.run_options(cohort, [plan.primary["pooling"]], tmp_path, tmp_path)
         assert options.cohort in COHORTS
         assert options.folds * options.runs >= 9
+        # Defaults that change later change no result of the plan.
+        assert {*plan.options, *written_down(), *FREE, *own} >= FIELDS - COHORT
         if own["cohort"] in development:  # the same source, but another draw of cells and patients
             assert options.cohort_seed > 0
     assert [names for _, names in plan.steps()][: len(plan.cohorts)] == [
         [plan.primary["pooling"]]
     ] * len(plan.cohorts)
+
+
+def test_regimes_are_pooled_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Plan.read("regimes")
+    assert plan.run_options("nih-elu-share", ["attention"], tmp_path, tmp_path).lam_ratio == 0.01
+    assert len(plan.cohorts) == sum(map(len, plan.groups.values()))
+    (tmp_path / module.HASH).write_text(plan.sha256 + "\n")
+    for shift, regime in ((0.06, "relu-authors"), (0.0, "elu-authors")):
+        for seed, name in enumerate(plan.groups[regime]):
+            (tmp_path / name).mkdir()
+            results(shift, seed).to_csv(tmp_path / name / "results.csv", index=False)
+    given = ["report", "--out", str(tmp_path), "--plan"]
+    assert command(module.main, [*given, "regimes"]) == 0
+    text = (tmp_path / "confirm.md").read_text()
+    assert "**A gain" in text
+    assert "| attention, relu-authors | auroc | 6 |" in text
+    assert "| attention, elu-authors | auroc | 6 |" in text
+    assert command(module.main, [*given, "plan"]) == 2
+    assert "another plan than plan.yaml" in capsys.readouterr().err
+    assert command(module.main, [*given, "nothing"]) == 2
+    assert "there is no plan 'nothing': there are plan, regimes" in capsys.readouterr().err
 
 
 def test_pooling_agrees_with_statsmodels() -> None:
@@ -147,7 +174,7 @@ def test_a_cohort_is_run_and_pooled_with_nothing_else(
         options={**plan.options, "epochs": 1, "runs": 1, "instances": "crops"},
         primary={**plan.primary, "pooled_over": ["tiny"]},
     )  # fmt: skip
-    monkeypatch.setattr(Plan, "read", classmethod(lambda cls: small))
+    monkeypatch.setattr(Plan, "read", classmethod(lambda *_: small))
     assert command(module.main, ["run", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert "Not to be pooled yet" in (tmp_path / "confirm.md").read_text()
     monkeypatch.setattr(
@@ -161,7 +188,7 @@ def test_poolings_are_run_apart_and_refused_if_unknown(
 ) -> None:
     asked = []
     monkeypatch.setattr("mil_rbc.experiment.run", lambda options, **_: asked.append(options))
-    monkeypatch.setattr(module, "report", lambda out: "")
+    monkeypatch.setattr(module, "report", lambda out, plan: "")
     given = ["run", "--data", str(tmp_path), "--out", str(tmp_path)]
     some = [*given, "--only", "[musk1]", "--pooling", "[average, max]"]
     assert command(module.main, some) == 0
@@ -172,8 +199,6 @@ def test_poolings_are_run_apart_and_refused_if_unknown(
 
 def test_what_the_plan_runs_does_not_follow_later_defaults(tmp_path: Path) -> None:
     plan = Plan.read()
-    named = {*plan.options, *written_down(), *FREE, "cohort", "cohort_options", "cohort_seed"}
-    assert named >= {f.name for f in dataclasses.fields(Options)}
     assert not {*plan.options} & {*written_down()}
 
     run = plan.run_options("musk1", ["attention"], tmp_path, tmp_path)
