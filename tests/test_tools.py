@@ -131,6 +131,15 @@ def test_the_term_is_set_beside_every_other_arm(tmp_path: Path):
     assert "| max | off, lr 0.0001 | 90.00 ± 0.0 | +0.0 | 1.000 | 1 of 2 |" in page.read_text()
 
 
+def filled(tmp_path: Path, mark: str) -> str:
+    """What a page holds once the runs of that mark are written into it."""
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- {mark} -->\nold\n<!-- /table -->\n")
+    done = run("results_table.py", str(page), str(tmp_path / "runs"))
+    assert done.returncode == 0, done.stderr
+    return page.read_text()
+
+
 def test_gains_are_set_beside_the_units_that_died(tmp_path: Path):
     settings = "activation: {}\nconvention: paper\nlam: 0.1\n"
     trials = {  # AUROC and share of dead units of two seeds
@@ -145,11 +154,7 @@ def test_gains_are_set_beside_the_units_that_died(tmp_path: Path):
                 for arm, of in arms.items() for seed, (area, share) in enumerate(of)]  # fmt: skip
         head = "pooling,fold,run,topology,auroc,accuracy,dead_bag_head\n"
         (folder / "results.csv").write_text(head + "".join(rows))
-    page = tmp_path / "page.md"
-    page.write_text("<!-- dead: relu elu -->\nold\n<!-- /table -->\n")
-    done = run("results_table.py", str(page), str(tmp_path / "runs"))
-    assert done.returncode == 0, done.stderr
-    text = page.read_text()
+    text = filled(tmp_path, "dead: relu elu")
     # Gains 30 and 10, so 20 ± 12.7 · 10
     gain = "+20.0 (-107.1 to +147.1)"
     assert f"| max | relu | 60.0 | 80.0 | {gain} | {gain} | 70 % | 30 % | -40.0 " in text
@@ -192,11 +197,7 @@ def test_what_is_gained_is_read_over_replicates(tmp_path: Path):
             (folder / "results.csv").write_text("pooling,topology,auroc,accuracy\n" + "".join(rows))
             (folder / "baselines.csv").write_text("baseline,auroc,accuracy\nmean,0.8,0.6\n")
             (folder.parent / "sweep.csv").write_text("")
-    page = tmp_path / "page.md"
-    page.write_text("<!-- replicates: a -->\nold\n<!-- /table -->\n")
-    done = run("results_table.py", str(page), str(tmp_path / "runs"))
-    assert done.returncode == 0, done.stderr
-    text = page.read_text()
+    text = filled(tmp_path, "replicates: a")
     assert "| max | off, epochs 60 | 75.00 ± 7.1 | 75.00 ± 7.1 | 2 |" in text
     assert "| mean | logistic regression | 80.00 ± 0.0 | 60.00 ± 0.0 | 2 |" in text
     # Gains 20 and 30: 25 ± 12.7 · 5, t = 5
@@ -218,11 +219,7 @@ def test_settings_are_set_beside_the_first_within_replicates(tmp_path: Path):
             for pooling in ("max", "average")
         ]
         (folder / "sweep.csv").write_text(head + "".join(rows))
-    page = tmp_path / "page.md"
-    page.write_text("<!-- chosen: a -->\nold\n<!-- /table -->\n")
-    done = run("results_table.py", str(page), str(tmp_path / "runs"))
-    assert done.returncode == 0, done.stderr
-    text = page.read_text()
+    text = filled(tmp_path, "chosen: a")
     assert "| as it is | 80.00 | 50.00 | 80.0 / 50.0 | 80.0 / 50.0 |  |  |  |" in text
     # Both measures gain 1 and 3 points over two: 2 ± 12.7 · 1
     gained = "+2.0 | -10.7 to +14.7 | 2 of 2 |"

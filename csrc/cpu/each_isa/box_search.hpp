@@ -27,8 +27,8 @@ namespace torchtopo::ISA {
 //   may_lie_in(level, c)        whether child c has points that are meant at all,
 //   lanes_without(slot)         a mask of the lanes that don't mean a point,
 //   slots_without(slot)         of the vector of points from there on that lane 0 doesn't mean,
-//   meet(lengths, slot)         lengths from all lanes to a point; returns where they tie with
-//   others, offer(lane, length, slot)   a length that is not beyond the limit.
+//   meet(lengths, slot)         lengths from all lanes to a point; returns which tie with others,
+//   offer(lane, length, slot)   a length that is not beyond the limit.
 template <class Rule, class Real, bool abreast, class Sought>
 class BoxSearch {
   using Tree = BoxTree<Real>;
