@@ -92,7 +92,9 @@ class Options:
         schedule: of the learning rate: constant, or cosine, by which it falls to zero over the
             epochs along half a cosine.
         averaged_epochs: the weights that are tested are the mean of those at the ends of so many
-            last epochs, or of all where there are fewer; 0: those of the last step.
+            last epochs, or of all where there are fewer; 0: those of the last step. Where patience
+            ends a trial, the last are those before its end. Under protocol nested the mean stands
+            for the last epoch, and is tested if no other is better on validation bags.
         weight_decay: L2 penalty of Adam.
         beta_decay: β of epoch e is beta_decay^e for poolings with an instance loss (attention and
             anomaly), 0 for the others.

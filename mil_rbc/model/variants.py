@@ -126,7 +126,8 @@ ARMS = Registry(
         "early_stopping": Arm(
             "early stopping", "early stopping",
             "no topology: a part of the training patients is validated on instead, training ends 5 "
-            "epochs after the lowest loss there, and that epoch is tested",
+            "epochs after the lowest loss there, and that epoch is tested, or the mean of the last "
+            "weights (--averaged_epochs) where it is better there",
             changes={"protocol": "nested", "patience": 5},
         ),
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,8 @@ class Training:
             fused=fabric.device.type in ("cpu", "cuda"),
         )  # fmt: skip
         self.step, self.optimizer = fabric.setup(self.objective, optimizer)
-        self.mean = AveragedModel(self.objective) if options.averaged_epochs else None
-        self.trained = Trained(self.objective, self.optimizer, fabric, self.mean)
+        self.recent: deque[dict[str, Any]] = deque(maxlen=options.averaged_epochs)
+        self.trained = Trained(self.objective, self.optimizer, fabric, self.recent)
 
     def fit(self) -> State:
         """Train to the last epoch, from the checkpoint if there is one."""
@@ -97,6 +98,8 @@ class Training:
             due = state.epoch % self.options.checkpoint_every == 0
             if due and state.epoch < self.options.epochs:
                 self._save(state)
+        if self.recent and state.epoch < self.options.epochs:
+            self._average_early(state)
         if state.best is not None:
             self.objective.load_state_dict(state.best)
         if self.options.gaussian_at_test == "final":
@@ -154,13 +157,32 @@ class Training:
         return row
 
     def _average(self, epoch: int) -> None:
-        """Take the epoch's weights into the mean; after the last epoch that mean is the model."""
-        if self.mean is None or epoch < self.options.epochs - self.options.averaged_epochs:
-            return
-        self.mean.update_parameters(self.objective)
-        if epoch + 1 == self.options.epochs:
-            self.objective.load_state_dict(self.mean.module.state_dict())
-            self._refit()
+        """Keep the epoch's weights for the mean; after the last epoch that mean is the model."""
+        if self.recent.maxlen:
+            self.recent.append(copy.deepcopy(self.objective.state_dict()))
+            if epoch + 1 == self.options.epochs:
+                self._load_mean()
+
+    def _load_mean(self) -> None:
+        """Make the mean of the recent epochs' weights the model."""
+        mean = AveragedModel(self.objective)
+        for weights in self.recent:
+            self.objective.load_state_dict(weights)
+            mean.update_parameters(self.objective)
+        self.objective.load_state_dict(mean.module.state_dict())
+        self._refit()
+
+    def _average_early(self, state: State) -> None:
+        """Let the mean stand for the last epoch of a trial that stopped early, if it is better.
+
+        In an epoch that is the last by its number the mean stands there at once. Where validation
+        bags end a trial, one knows only afterwards which epoch was the last.
+        """
+        self._load_mean()
+        accuracy, cost = self._glance(self.validation)
+        if cost < state.best_loss:
+            state.history[-1] |= {"accuracy_validation": accuracy, "L_MIL_validation": cost}
+            self._keep_best(state)
 
     def _dead(self, head: Head) -> float:
         """Share of a head's hidden units that were 0 for every training bag of the epoch."""

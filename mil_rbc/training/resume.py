@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,10 @@ class Trained:
     objective: nn.Module
     optimizer: Any
     fabric: Fabric
-    mean: nn.Module | None = None
+    recent: deque[dict[str, Any]]
 
     def save(self, folder: TrialFolder, key: str, state: State) -> None:
-        """Write `resume.pt`: weights, their mean, optimizer, random numbers and `state`."""
+        """Write `resume.pt`: weights, now and of late, optimizer, random numbers and `state`."""
         rng = {"cpu": torch.get_rng_state()}
         if self.fabric.device.type == "cuda":
             rng["cuda"] = torch.cuda.get_rng_state(self.fabric.device)
@@ -57,7 +58,7 @@ class Trained:
             "key": key, "version": __version__, **vars(state), "rng": rng,
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "mean": None if self.mean is None else self.mean.state_dict(),
+            "recent": list(self.recent),
             "precision": self.fabric.strategy.precision.state_dict(),
         })  # fmt: skip
 
@@ -83,8 +84,7 @@ class Trained:
             )
         self.objective.load_state_dict(stored["objective"])
         self.optimizer.load_state_dict(stored["optimizer"])
-        if self.mean is not None:
-            self.mean.load_state_dict(stored["mean"])
+        self.recent.extend(stored["recent"])
         self.fabric.strategy.precision.load_state_dict(stored["precision"])
         torch.set_rng_state(stored["rng"]["cpu"].cpu())
         if "cuda" in stored["rng"]:

@@ -107,9 +107,12 @@ def test_a_class_weight_scales_the_loss(vectors: Cohort, make_training: Make) ->
 
 
 AVERAGED = {"averaged_epochs": 3, "schedule": "cosine", "dropout": 0.3}
+STOPPED = {"averaged_epochs": 2, "protocol": "nested", "patience": 3, "epochs": 30, "lr": 0.1}
 
 
-@pytest.mark.parametrize("changes", [{}, {"convention": "mil"}, {"protocol": "nested"}, AVERAGED])
+@pytest.mark.parametrize(
+    "changes", [{}, {"convention": "mil"}, {"protocol": "nested"}, AVERAGED, STOPPED]
+)
 @pytest.mark.parametrize(("pooling", "topology"), [("anomaly", "signature"), ("max", "off")])
 @pytest.mark.parametrize("after", [1, 3])
 def test_a_resumed_trial_ends_with_the_same_bits(
@@ -159,6 +162,35 @@ def test_the_mean_of_the_last_epochs_weights_is_tested(make_training: Make, tmp_
     for name, again in mean.objective.model.pooling.control.state_dict().items():
         assert torch.equal(fitted[name], again), f"{name} is not of the weights that are tested"
     assert row["accuracy_test"] == mean._glance(mean.test)[0]
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_trial_that_stops_early_has_the_mean_of_the_epochs_before_its_end(
+    make_training: Make, better: bool
+) -> None:
+    changes = {"epochs": 9, "protocol": "nested", "patience": 2, "averaged_epochs": 3}
+    training = make_training("anomaly", "off", **changes)
+    epoch, glance, seen = training._epoch, training._glance, list[dict[str, torch.Tensor]]()
+    losses = [0.5, 0.3, 0.4, 0.4, 0.2 if better else 0.3]  # the fifth is the mean's
+
+    def watched(number: int) -> dict[str, float]:
+        row = epoch(number)
+        seen.append({k: v.detach().clone() for k, v in training.objective.named_parameters()})
+        return row
+
+    def told(bags: Any) -> tuple[float, float]:
+        looked = bags is training.validation
+        return (0.5, losses.pop(0)) if looked else glance(bags)
+
+    training._epoch, training._glance = watched, told  # type: ignore[method-assign]
+    state = training.fit()
+    assert (state.epoch, losses) == (4, [])
+    assert state.history[-1]["L_MIL_validation"] == (0.2 if better else 0.4)
+    for name, found in training.objective.named_parameters():
+        mean = torch.stack([weights[name] for weights in seen[-3:]]).mean(0)
+        torch.testing.assert_close(found.detach(), mean if better else seen[1][name], msg=name)
+    losses.append(state.best_loss)
+    assert training.finish(state)["best_epoch"] == (3 if better else 1)
 
 
 def test_the_learning_rate_falls_along_its_schedule(make_training: Make) -> None:
