@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchtopo
+from mil_rbc.confirm.plan import Plan
 from torchtopo._losses import comparison, step
 from torchtopo._operators import cuda, registry
 
@@ -169,6 +170,7 @@ def test_rows_of_cohorts_that_are_not_at_hand_are_kept_and_pooled(tmp_path: Path
     head = "cohort,pooling,outcome,without,with,difference,variance,low,high,higher,pairs\n"
     row = "musk1,average,auroc,0.8,0.9,0.1,0.0001,0.077,0.123,9,9\n"
     (folder / "effects.csv").write_text(head + row)
+    (folder / "plan.sha256").write_text(Plan.read().sha256 + "\n")
     old = "| musk1 | attention | auroc | 80.0 | 81.0 | +1.0 | -1.0 to +3.0 | 6 of 9 |"
     last = "| musk2 | average | auroc | 80.0 | 90.0 | +10.0 | +7.7 to +12.3 | 9 of 9 |"
     page = tmp_path / "page.md"
@@ -180,6 +182,23 @@ def test_rows_of_cohorts_that_are_not_at_hand_are_kept_and_pooled(tmp_path: Path
         new = "| musk1 | average | auroc | 80.0 | 90.0 | +10.0 | +7.7 to +12.3 | 9 of 9 |"
         assert f"{old}\n{new}\n{last}\n\n" in page.read_text()
         assert "| average | auroc | 2 | +10.0 | +1.0 to +19.0 | 0.04 | 0.0 |" in page.read_text()
+
+
+def test_the_plan_of_a_confirmatory_experiment_is_the_one_its_folder_names(tmp_path: Path):
+    folder = tmp_path / "runs" / "second"
+    folder.mkdir(parents=True)
+    (folder / "plan.sha256").write_text(Plan.read("regimes").sha256 + "\n")
+    head = "cohort,pooling,outcome,without,with,difference,variance,low,high,higher,pairs\n"
+    rows = [f"{cohort}-{regime},attention,{outcome},0.8,0.9,{gain},0.0001,0.077,0.123,9,9\n"
+            for regime, gain in (("elu-paper", 0.1), ("relu-authors", 0.2))
+            for cohort in ("musk2", "musk1") for outcome in ("auroc", "accuracy")]  # fmt: skip
+    (folder / "effects.csv").write_text(head + "".join(rows))
+    text = filled(tmp_path, "confirm: second")
+    order = re.findall(r"^\| (\S+) \| attention \| (\S+) \|", text, re.M)
+    regimes = ("relu-authors", "elu-paper")
+    assert order == [(f"{c}-{r}", "auroc") for r in regimes for c in ("musk1", "musk2")]
+    assert "| attention, relu-authors | auroc | 2 | +20.0 | +11.0 to +29.0 | " in text
+    assert "| attention, elu-paper | auroc | 2 | +10.0 | +1.0 to +19.0 | " in text
 
 
 def test_what_is_gained_is_read_over_replicates(tmp_path: Path):

@@ -12,7 +12,7 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- summary: a b c -->      differences of several runs side by side
     <!-- beside: a b c -->       the term in the run RUNS/a beside every other arm of these runs
     <!-- dead: a b c -->         what the term does to heads that die, and to those that cannot
-    <!-- confirm: confirm -->    the confirmatory experiment in RUNS/confirm
+    <!-- confirm: confirm -->    a confirmatory experiment in RUNS/confirm, of the plan named there
     <!-- replicates: a b -->     what is gained in replicates, RUNS/a/1, RUNS/a/2, ..., each a sweep
     <!-- chosen: a b -->         settings beside the first, in replicates RUNS/a/1, RUNS/a/2, ...
     <!-- /table -->
@@ -33,7 +33,7 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from mil_rbc.confirm.__main__ import HEAD, OUTCOMES, POOLED, pooled, rows_by_name
+from mil_rbc.confirm.__main__ import HASH, HEAD, OUTCOMES, POOLED, pooled, rows_by_name
 from mil_rbc.confirm.effects import effect
 from mil_rbc.confirm.plan import Plan
 from mil_rbc.report.statistics import corrected_t_test
@@ -324,11 +324,13 @@ def rank_correlation(a: pd.Series, b: pd.Series, draws: int = 2000) -> str:
 
 
 def confirm(runs: Path, name: str, before: str) -> str:
-    """The confirmatory experiment in the plan's order, with the rows of `before` that were not run.
+    """A confirmatory experiment in its plan's order, with the rows of `before` that were not run.
 
-    What is pooled is read from the rows, so of rows that are kept from their rounded numbers.
+    What is pooled is read from the rows, so of rows that are kept from their rounded numbers. Of a
+    plan with regimes the primary outcome alone has rows, since it is all that such a plan reports.
     """
-    plan = Plan.read()
+    plan = Plan.of((runs / name / HASH).read_text().strip())
+    outcomes = [plan.primary["outcome"]] if plan.groups else OUTCOMES
     rows = {}
     for row in before.partition(POOLED)[0].splitlines()[len(HEAD.splitlines()) :]:
         if row.startswith("| "):
@@ -337,7 +339,7 @@ def confirm(runs: Path, name: str, before: str) -> str:
     found = pd.read_csv(runs / name / "effects.csv")
     rows |= rows_by_name(found)
     kept = pd.DataFrame([shown(row) for key, row in rows.items() if key not in rows_by_name(found)])
-    order = [(c, p, o) for c in plan.cohorts for p in plan.poolings for o in OUTCOMES]
+    order = [(c, p, o) for c in plan.cohorts for p in plan.poolings for o in outcomes]
     table = "\n".join([HEAD, *(rows[key] for key in order if key in rows)])
     return f"{table}\n\n{pooled(plan, pd.concat([kept, found]))}\n"
 

@@ -59,6 +59,15 @@ class Plan:
         sha256 = hashlib.sha256(content).hexdigest()
         return cls(sha256, values["poolings"], primary, values["options"], cohorts, groups)
 
+    @classmethod
+    def of(cls, sha256: str) -> Plan:
+        """Read the plan whose file has that hash, as it stands in a folder of results."""
+        for name in PLANS:
+            plan = cls.read(name)
+            if plan.sha256 == sha256:
+                return plan
+        raise RunError(f"no plan has the hash {sha256!r}: there are {', '.join(PLANS)}")
+
     def run_options(self, name: str, poolings: list[str], data: Path, out: Path) -> Options:
         """Options of the run of one cohort with some of its poolings."""
         own = dict(self.cohorts[name])

@@ -15,6 +15,7 @@ from mil_rbc.cohort import COHORTS
 from mil_rbc.confirm import __main__ as module
 from mil_rbc.confirm.effects import Effect, detectable, effect, pool
 from mil_rbc.confirm.plan import FOLDER, PLANS, Plan, written_down
+from mil_rbc.errors import RunError
 from mil_rbc.options import FREE, Options
 from mil_rbc.report.statistics import corrected_t_test
 
@@ -38,6 +39,13 @@ def test_a_plan_is_complete(name: str, tmp_path: Path) -> None:
     assert [names for _, names in plan.steps()][: len(plan.cohorts)] == [
         [plan.primary["pooling"]]
     ] * len(plan.cohorts)
+
+
+def test_a_plan_is_found_by_its_hash() -> None:
+    for name in PLANS:
+        assert Plan.of(Plan.read(name).sha256) == Plan.read(name)
+    with pytest.raises(RunError, match="no plan has the hash '0': there are plan, regimes"):
+        Plan.of("0")
 
 
 def test_regimes_are_pooled_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
