@@ -1,0 +1,1 @@
+"""What `tools/results_table.py` writes between two marks: a file a kind of table, or some."""

@@ -1,0 +1,90 @@
+"""Replicates with data and initial weights of their own: the term in them, and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from scipy import stats
+
+from marks.markdown import signed, stored, table
+from mil_rbc.confirm.effects import effect
+from mil_rbc.report.tables import percent
+
+
+def replicates(runs: Path, names: str) -> str:
+    """The term and what sweeps vary, in replicates with data and initial weights of their own.
+
+    An arm under the first combination's options is called by its name alone. The term is set
+    against no term under the same options, then against no term under each of the others, and that
+    against no term under the first.
+    """
+    folders = [r.parent for n in names.split() for r in sorted((runs / n).glob("*/*/results.csv"))]
+    base, found = stored(folders[0]), []
+    for folder in folders:
+        own = stored(folder)
+        other = "".join(f", {k} {own[k]}" for k in ("epochs", "lr", "beta_decay", "deviation")
+                        if own.get(k) != base.get(k))  # fmt: skip
+        of = pd.read_csv(folder / "results.csv").assign(replicate=folder.parent.name)
+        found.append(of.assign(condition=of["topology"] + other, other=other))
+    every = pd.concat(found).drop_duplicates(["pooling", "condition", "replicate"])
+    off, *others = (f"off{o}" for o in dict.fromkeys(every["other"]))
+    pairs = [(c.replace("off", "signature", 1), c) for c in (off, *others)]
+    pairs += [("signature", c) for c in others] + [(c, off) for c in others]
+    means, gains = [], []
+    for pooling, of in every.groupby("pooling", sort=False):
+        of = of.pivot(index="replicate", columns="condition", values=["auroc", "accuracy"])
+        for name in of["auroc"]:
+            shown = [percent(of[m, name].mean(), of[m, name].std()) for m in ("auroc", "accuracy")]
+            means.append([pooling, name, *shown, str(of["auroc", name].count())])
+        for high, low in [pair for pair in pairs if {*pair} <= {*of["auroc"]}]:
+            d = (of["auroc", high] - of["auroc", low]).dropna()
+            if len(d) < 2:
+                continue
+            e = effect(d.tolist(), train=1, test=0)
+            p = 2 * stats.t.sf(abs(e.mean) / e.variance**0.5, e.pairs - 1)
+            interval = " to ".join(map(signed, e.interval()))
+            said = f"{p:.3f}" if p >= 0.001 else "< 0.001"
+            gains.append([pooling, high, low, signed(e.mean), interval, said,
+                          f"{(d > 0).sum()} of {e.pairs}"])  # fmt: skip
+    linear = pd.concat([pd.read_csv(f / "baselines.csv") for f in folders
+                        if f.name == folders[0].name])  # fmt: skip
+    for name, of in linear.groupby("baseline", sort=False):
+        shown = [percent(of[m].mean(), of[m].std()) for m in ("auroc", "accuracy")]
+        means.append([name, "logistic regression", *shown, str(len(of))])
+    head = ["pooling", "", "AUROC", "accuracy", "replicates"]
+    differences = table(["pooling", "AUROC of", "minus that of", "difference", "95 %", "p",
+                         "higher in"], gains)  # fmt: skip
+    return f"{table(head, means)}\n\n{differences}\n"
+
+
+def chosen(runs: Path, names: str) -> str:
+    """Settings beside the first, each the mean over all poolings, in replicates.
+
+    What is chosen by is the mean of accuracy and AUROC; the difference from the first setting is
+    taken within a replicate.
+    """
+    found, measured = [], ["auroc_mean", "accuracy_mean"]
+    for path in (p for name in names.split() for p in sorted((runs / name).glob("*/sweep.csv"))):
+        of = pd.read_csv(path)
+        axes = list(of.columns[: list(of.columns).index("pooling")])
+        first = of[axes].iloc[0]
+        settings = [", ".join(f"{a} {row[a]:g}" if isinstance(row[a], float) else f"{a} {row[a]}"
+                              for a in axes if row[a] != first[a]) or "as it is"
+                    for _, row in of[axes].iterrows()]  # fmt: skip
+        of = of.assign(setting=settings, replicate=path.parent.name, both=of[measured].mean(axis=1))
+        found.append(of[["setting", "replicate", "pooling", *measured, "both"]])
+    every = pd.concat(found).drop_duplicates(["setting", "replicate", "pooling"])
+    rows, first = [], every["setting"].iloc[0]
+    by = every.groupby(["setting", "replicate"], sort=False)["both"].mean().unstack(sort=False)
+    for setting, of in every.groupby("setting", sort=False):
+        d = (by.loc[setting] - by.loc[first]).dropna()
+        interval = " to ".join(map(signed, effect(d.tolist(), train=1, test=0).interval()))
+        poolings = 100 * of.groupby("pooling", sort=False)[measured].mean()
+        rows.append([setting, *(percent(of[m].mean(), float("nan")) for m in measured),
+                     *(f"{a:.1f} / {b:.1f}" for a, b in poolings.itertuples(index=False)),
+                     *(["", "", ""] if setting == first else
+                       [signed(d.mean()), interval, f"{(d > 0).sum()} of {len(d)}"])])  # fmt: skip
+    head = ["setting", "AUROC", "accuracy", *dict.fromkeys(every["pooling"]), "mean of both, gain",
+            "95 %", "higher in"]  # fmt: skip
+    return table(head, rows) + "\n"
