@@ -135,7 +135,7 @@ int bags_abreast(const Space<Real>& space, const Bags& bags, int workers) {
 }
 
 // The matrices that a worker will most likely meet after a group, where they are small and not in
-// its cache yet.
+// its cache yet: of them half of what fits beside the group, whose rows are still to be met.
 template <class Real>
 Ahead matrices_after(Group group, const Space<Real>& space, const Bags& bags, int workers) {
   const double bytes = matrix_bytes<Real>(bags);
@@ -144,7 +144,9 @@ Ahead matrices_after(Group group, const Space<Real>& space, const Bags& bags, in
   const bool near = bytes * double(bags.count) <= double(fast_cache);
   if (space.metric != Metric::precomputed || count < 1 || bytes > double(worth_abreast) || near)
     return {};
-  return {space.values + bags.first_row(first) * space.d, std::size_t(bytes) * std::size_t(count)};
+  const double fits = (double(fast_cache) - bytes * group.size()) / 2;
+  return {space.values + bags.first_row(first) * space.d,
+          std::size_t(std::min(bytes * double(count), fits))};
 }
 
 // Whether (i, j) names two points of bag b; the padding (-1, -1) does not, and nothing else is let
