@@ -13,6 +13,7 @@
 #define BYTES 32
 #define ROWS 6
 #define COLUMNS 2
+#define SIGNS_AT_ONCE 32
 #include "each_isa/kernels.hpp"
 #if defined(__clang__)
 #pragma clang attribute pop

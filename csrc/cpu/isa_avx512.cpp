@@ -16,6 +16,7 @@
 #define BYTES 64
 #define ROWS 8
 #define COLUMNS 2
+#define SIGNS_AT_ONCE 64
 #define ADDS_DOT_PAIRS 1
 #include "each_isa/kernels.hpp"
 #if defined(__clang__)

@@ -37,9 +37,30 @@ inline To bits(From from) {
   static_assert(sizeof(To) == sizeof(From), "same number of bits");
   return (To)from;
 }
+#if SIGNS_AT_ONCE
+// The signs of a vector's numbers of 1, 4 or 8 bytes, a bit each. Written by name, for GCC gathers
+// them one by one.
+template <int bytes, class V>
+inline std::uint64_t signs(V v) {
+#if SIGNS_AT_ONCE == 64
+  const auto numbers = bits<__m512i>(v);
+  if constexpr (bytes == 1) return _mm512_movepi8_mask(numbers);
+  if constexpr (bytes == 4) return _mm512_movepi32_mask(numbers);
+  if constexpr (bytes == 8) return _mm512_movepi64_mask(numbers);
+#else
+  if constexpr (bytes == 1) return std::uint32_t(_mm256_movemask_epi8(bits<__m256i>(v)));
+  if constexpr (bytes == 4) return std::uint32_t(_mm256_movemask_ps(bits<__m256>(v)));
+  if constexpr (bytes == 8) return std::uint32_t(_mm256_movemask_pd(bits<__m256d>(v)));
+#endif
+}
+#endif
 // Whether a mask holds in every lane.
 template <class Mask>
 inline bool every(Mask mask) {
+#if SIGNS_AT_ONCE
+  if constexpr (sizeof(Mask) == SIGNS_AT_ONCE)
+    return signs<1>(mask) == ~std::uint64_t(0) >> (64 - sizeof(Mask));
+#endif
   constexpr int words = int(sizeof(Mask) / sizeof(std::uint64_t));
   const auto word = bits<Vec<std::uint64_t, words>>(mask);
   std::uint64_t all = word[0];
@@ -49,6 +70,9 @@ inline bool every(Mask mask) {
 // Whether it holds in some lane.
 template <class Mask>
 inline bool some(Mask mask) {
+#if SIGNS_AT_ONCE
+  if constexpr (sizeof(Mask) == SIGNS_AT_ONCE) return signs<1>(mask) != 0;
+#endif
   constexpr int words = int(sizeof(Mask) / sizeof(std::uint64_t));
   const auto word = bits<Vec<std::uint64_t, words>>(mask);
   std::uint64_t any = word[0];
@@ -256,6 +280,9 @@ inline Vec<T, int(sizeof...(I))> powers_of_two(std::integer_sequence<int, I...>)
 // In which lanes, of numbers T, a mask holds: a bit a lane.
 template <class T, int W, class Mask>
 inline std::uint32_t which(Mask mask) {
+#if SIGNS_AT_ONCE
+  if constexpr (sizeof(Mask) == SIGNS_AT_ONCE) return std::uint32_t(signs<int(sizeof(T))>(mask));
+#endif
   const auto set =
       select(mask, powers_of_two<T>(std::make_integer_sequence<int, W>()), Vec<T, W>{});
   constexpr int words = int(sizeof(set) / sizeof(std::uint64_t));
