@@ -31,21 +31,19 @@
 
 namespace torchtopo::ISA {
 
-// Calls joined(v, weight) for every vertex v but the first, when an edge of that weight has just
-// made it part of the tree. Of a matrix whose entries nobody has looked at (`plain` false) they are
-// looked at as they are met: false, and no tree, if one is negative, -0.0 included, or NaN.
-template <class Lanes, bool plain, class Real, class Joined>
+// Of a matrix whose entries nobody has looked at (`plain` false) they are looked at as they are
+// met: false, and no tree, if one is negative, -0.0 included, or NaN.
+template <class Lanes, bool plain, class Real>
 class Prim {
  public:
-  Prim(const Rows<Real>& matrix, Scratch& scratch, Joined call)
+  Prim(const Rows<Real>& matrix, Scratch& scratch)
       : rows_(matrix.keys),
         stride_(matrix.stride),
         n_(matrix.n),
         blocks_((n_ + W - 1) / W),
         far_(std::size_t(n_) * stride_ * sizeof(Real) > fast_cache),
         tree_(matrix.tree),
-        soon_(rows_),
-        joined_(call) {
+        soon_(rows_) {
     frontier_ = scratch.take<Lanes>(std::size_t(blocks_));
     std::fill_n(frontier_, blocks_, Lanes::absent());
     for (int v = n_; v < blocks_ * W; ++v) frontier_[v / W].erase(v % W);
@@ -65,6 +63,7 @@ class Prim {
   }
 
   int steps() const { return n_ - 1; }
+  int newest() const { return newest_; }  // the vertex that the last step's edge has reached
 
   bool step(int k) {
     using Unsigned = std::make_unsigned_t<Key<Real>>;
@@ -117,7 +116,6 @@ class Prim {
     tree_[k] = edge;
     newest_ = end_outside(edge.ends);
     if (far) soon_ = rows_ + std::size_t(end_outside(best.runner_up())) * stride_;
-    joined_(newest_, edge.weight);
     return true;
   }
 
@@ -142,24 +140,29 @@ class Prim {
   Real* last_;
   Edge<Real>* tree_;
   const Real* soon_;  // the row of the vertex that will most likely be the next
-  Joined joined_;
 };
 
-template <class Lanes, class Real, class Joined>
-void prim(const Rows<Real>& matrix, Scratch& scratch, Joined joined) {
-  Prim<Lanes, true, Real, Joined> run(matrix, scratch, joined);
-  for (int k = 0; k < run.steps(); ++k) run.step(k);
+// Calls reached(v, weight) for every vertex v but the first, in the order in which edges of that
+// weight made them part of the tree, when its row has been read and is at hand.
+template <class Lanes, class Real, class Reached>
+void prim(const Rows<Real>& matrix, Scratch& scratch, Reached reached) {
+  Prim<Lanes, true, Real> run(matrix, scratch);
+  for (int k = 0; k < run.steps(); ++k) {
+    const int v = run.newest();
+    run.step(k);
+    if (k > 0) reached(v, matrix.tree[k - 1].weight);
+  }
+  if (run.steps() > 0) reached(run.newest(), matrix.tree[run.steps() - 1].weight);
 }
 
 // The trees of several matrices of two rows or more; false, and no trees, where one was refused.
 template <class Lanes, bool plain = true, class Real>
 bool prims_abreast(const Rows<Real>* matrices, int count, Ahead ahead, Scratch& scratch) {
-  const auto nothing = [](int, Key<Real>) {};
-  using Run = Prim<Lanes, plain, Real, decltype(nothing)>;
+  using Run = Prim<Lanes, plain, Real>;
   Run* runs = scratch.take<Run>(std::size_t(count));
   int steps = 0;
   for (int m = 0; m < count; ++m) {
-    new (runs + m) Run(matrices[m], scratch, nothing);
+    new (runs + m) Run(matrices[m], scratch);
     steps = std::max(steps, runs[m].steps());
   }
   bool found = true;

@@ -58,14 +58,14 @@ class Near {
     const auto longest = broadcast<float, L>(weight_of<float>(margin_.beyond(weight)));
     const float* row = rows_ + std::size_t(v) * stride_;
     for (int left = 0; left < padded_ && !too_many(); left += B) {
-      bool any = false;
+      auto near = Keys{} < Keys{};
       for (int c = left; c < left + B; c += L) {
         // Outside the tree there is NaN, which stays so and compares with nothing.
         const Keys limit = maximum(load<float, L>(limits_ + c), longest);
         store(limits_ + c, limit);
-        any |= some(load<float, L>(row + c) < limit);
+        near = near | (load<float, L>(row + c) < limit);
       }
-      if (any) gather(v, row, left);
+      if (some(near)) gather(v, row, left);
     }
     limits_[v] = 0;
   }
