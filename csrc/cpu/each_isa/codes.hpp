@@ -181,7 +181,7 @@ class Codes {
     });
   }
 
-  // The upper half of the matrix of keys, and more.
+  // The matrix of keys.
   void distances(Scratch& scratch, Team team, std::int32_t* keys, std::size_t stride) const {
     distance_tiles<L, ROWS, COLUMNS>(Distance{squares_}, codes_, n_, words_, scratch, team, keys,
                                      stride);

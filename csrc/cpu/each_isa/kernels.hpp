@@ -76,7 +76,6 @@ Rows<Real> rows_by_tiles(const Real* points, int n, int d, Metric metric, Scratc
                                            scratch, team, keys, stride);
   });
   if (far) *far = farthest_of_keys<COLUMNS * W<Real>>(keys, stride, n, team);
-  mirror(keys, stride, n, team);
   return {keys, stride, n, tree};
 }
 

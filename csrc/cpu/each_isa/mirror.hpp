@@ -186,32 +186,36 @@ bool is_symmetric_and_plain(const Real* matrix, std::size_t stride, int n, Scrat
   return true;
 }
 
-// Makes the lower half of a matrix of keys the mirror image of the upper.
+// Copies those entries i < j of a part of a matrix, of rows [top, bottom) and columns [left,
+// right), to (j, i). Parts begin at multiples of T, and end there or where the matrix does.
+template <class Real>
+void mirror(Real* keys, std::size_t stride, int top, int bottom, int left, int right) {
+  constexpr int T = Tile<Real>::T;
+  const auto at = [=](int i, int j) { return keys + std::size_t(i) * stride + j; };
+  for (int j = left; j < right; j += T) {
+    const int width = right - j < T ? right - j : T;
+    for (int i = top; i < bottom && i < j; i += T) {
+      Tile<Real> tile;
+      tile.load_transposed(at(i, j), stride);
+      for (int k = 0; k < width; ++k) store(at(j + k, i), tile.row[k]);
+    }
+    if (top <= j && j < bottom)
+      for (int k = 1; k < width; ++k)
+        for (int l = 0; l < k; ++l) std::memcpy(at(j + k, j + l), at(j + l, j + k), sizeof(Real));
+  }
+}
+
+// Makes the lower half of a matrix of keys, of rows of whole tiles, the mirror image of the upper.
 template <class Real>
 void mirror(Real* keys, std::size_t stride, int n, Team team) {
-  constexpr int T = Tile<Real>::T, band = 64;
-  const int whole = n / T * T;
-  const auto one = [&](int i, int j) {
-    std::memcpy(keys + std::size_t(i) * stride + j, keys + std::size_t(j) * stride + i,
-                sizeof(Real));
-  };
-  const int bands = (whole + band - 1) / band;
+  constexpr int band = 64;
+  const int bands = (n + band - 1) / band;
   team.each(bands, [&](int, std::int64_t number) {
-    const int top = (bands - 1 - int(number)) * band;  // the longest first
-    const int bottom = top + band < whole ? top + band : whole;
-    every_lower_square<band, T>(top, bottom, 0, bottom, [&](int i, int j) {
-      if (i == j) {
-        for (int k = 1; k < T; ++k)
-          for (int l = 0; l < k; ++l) one(i + k, i + l);
-      } else {
-        Tile<Real> tile;
-        tile.load_transposed(keys + std::size_t(j) * stride + i, stride);
-        for (int k = 0; k < T; ++k) store(keys + std::size_t(i + k) * stride + j, tile.row[k]);
-      }
-    });
+    const int left = (bands - 1 - int(number)) * band;  // the longest first
+    const int right = left + band < n ? left + band : n;
+    for (int top = 0; top < right; top += band)
+      mirror(keys, stride, top, top + band < right ? top + band : right, left, right);
   });
-  for (int i = whole; i < n; ++i)
-    for (int j = 0; j < i; ++j) one(i, j);
 }
 
 // Copies the entries i < j as keys, and their mirror image; false if one is negative, for then the

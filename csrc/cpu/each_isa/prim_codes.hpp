@@ -153,7 +153,6 @@ template <class Lanes>
 Near near_edges(const Codes& codes, int n, Margin margin, std::size_t room, Scratch& scratch,
                 Team team, std::int32_t* keys, std::size_t stride) {
   codes.distances(scratch, team, keys, stride);
-  mirror(keys, stride, n, team);
   const float* rows = reinterpret_cast<const float*>(keys);
   Near near(rows, stride, n, margin, room, scratch);
   Edge<float>* tree = scratch.take<Edge<float>>(std::size_t(n));

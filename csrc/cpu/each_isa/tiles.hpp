@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <numeric>
 #include <type_traits>
 
 #include "../../order.hpp"
@@ -161,17 +162,17 @@ class Panels {
   Real* values_;
 };
 
-// As many points as fit a core's cache with a block of their depth.
-template <class Real, int R>
-constexpr int rows_in_cache = int(fast_cache / 8) / (deep * int(sizeof(Real))) / R * R;
+// As many points as fit a core's cache with a block of their depth, a multiple of some.
+template <class Real, int some>
+constexpr int rows_in_cache = int(fast_cache / 8) / (deep * int(sizeof(Real))) / some * some;
 
-// The whole matrix of keys: rows[i * stride + j] for i <= j and more. As many points as fit the
-// cache meet all panels, or those of a group, before the next points do; a team shares out the
-// groups.
+// The matrix of keys: rows[i * stride + j]. As many points as fit the cache meet all panels, or
+// those of a group, before the next points do; a team shares out the groups. Its upper half is
+// measured, and mirrored while it is at hand.
 template <int W, int R, int V, class Entries, class Real>
 void distance_tiles(const Entries& entries, const Real* points, int n, int d, Scratch& scratch,
                     Team team, Real* rows, std::size_t stride) {
-  constexpr int C = V * W, together = rows_in_cache<Real, R>;
+  constexpr int C = V * W, together = rows_in_cache<Real, std::lcm(R, C)>;
   const Panels<C, Real> panels(points, n, d, scratch, team);
   const auto rows_from = [&] {
     if constexpr (C % R == 0)
@@ -194,6 +195,7 @@ void distance_tiles(const Entries& entries, const Real* points, int n, int d, Sc
         };
         block(std::integral_constant<int, 0>(), top, half);
         block(std::integral_constant<int, V - 1>(), half, bottom);
+        if (from + deep >= d) mirror(rows, stride, top, bottom, left, std::min(left + C, n));
       }
   });
 }
