@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <memory>
@@ -15,6 +16,16 @@
 namespace torchtopo {
 namespace {
 
+// About what a thread takes to fall asleep and be woken: for so long it waits awake, and leaves its
+// core to whoever else wants it.
+constexpr std::chrono::microseconds patience{50};
+
+template <class Happened>
+void wait_awake(Happened happened) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (!happened() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+}
+
 // One call of parallel_for. Each of its workers takes the next task until there is none.
 struct Job {
   const std::function<void(int, std::int64_t)>& work;
@@ -23,7 +34,8 @@ struct Job {
   std::atomic<std::int64_t> next{0};
   std::exception_ptr failure;
   std::mutex failure_mutex;
-  int joined = 0, busy = 0;  // helpers so far and now; the pool's mutex guards them
+  int joined = 0;            // helpers so far; the pool's mutex guards it
+  std::atomic<int> busy{0};  // helpers now; written under that mutex
 
   void run(int worker) {
     try {
@@ -48,19 +60,26 @@ class Pool {
       std::lock_guard<std::mutex> lock(mutex_);
       while (int(threads_.size()) < threads - 1) threads_.emplace_back([this] { serve(); });
       open_.push_back(&job);
+      any_open_.store(true, std::memory_order_relaxed);
     }
     for (int helper = 0; helper < job.helpers; ++helper) work_.notify_one();
     job.run(0);
     // A thread that has not woken up yet comes too late, and is not waited for.
     std::unique_lock<std::mutex> lock(mutex_);
     close(job);
-    done_.wait(lock, [&] { return job.busy == 0; });
+    const auto done = [&] { return job.busy.load(std::memory_order_relaxed) == 0; };
+    if (done()) return;
+    lock.unlock();
+    wait_awake(done);
+    lock.lock();
+    done_.wait(lock, done);
   }
 
  private:
   [[noreturn]] void serve() {
-    std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
+      wait_awake([this] { return any_open_.load(std::memory_order_relaxed); });
+      std::unique_lock<std::mutex> lock(mutex_);
       work_.wait(lock, [this] { return !open_.empty(); });
       Job& job = *open_.front();
       const int worker = ++job.joined;
@@ -77,12 +96,14 @@ class Pool {
   // No more helpers: there is no place, or no task, left.
   void close(const Job& job) {
     open_.erase(std::remove(open_.begin(), open_.end(), &job), open_.end());
+    any_open_.store(!open_.empty(), std::memory_order_relaxed);
   }
 
   std::mutex mutex_;
   std::condition_variable work_, done_;
   std::vector<std::thread> threads_;
-  std::vector<Job*> open_;  // the eldest first
+  std::vector<Job*> open_;             // the eldest first
+  std::atomic<bool> any_open_{false};  // written under the mutex
 };
 
 // Never destroyed: its threads live as long as the process, and a child must not touch the mutexes

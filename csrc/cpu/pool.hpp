@@ -1,8 +1,9 @@
 // Threads over tasks, and over tasks of tasks.
 //
 // Not OpenMP: two OpenMP runtimes in one process (ours and torch's) fight for the cores, and one
-// that was used before a fork hangs in the child. This pool grows on demand, sleeps between calls,
-// and a forked child, which has none of its parent's threads, starts with a new one.
+// that was used before a fork hangs in the child. This pool grows on demand, sleeps between calls
+// that do not follow at once, and a forked child, which has none of its parent's threads, starts
+// with a new one.
 #pragma once
 
 #include <cstdint>

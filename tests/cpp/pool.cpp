@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -46,6 +47,19 @@ void tasks_of_tasks_run_once(int threads) {
     for (const int count : bag) require(count == 3, "every task of a task runs once");
 }
 
+// Whether threads are still awake, falling asleep or asleep when they are wanted, or waited for.
+void threads_are_woken(std::chrono::microseconds pause) {
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> runs{0};
+    parallel_for(4, 3, [&](int, std::int64_t) {
+      std::this_thread::sleep_for(pause);
+      ++runs;
+    });
+    require(runs == 4, "tasks run once after any pause");
+    std::this_thread::sleep_for(pause);
+  }
+}
+
 void exceptions_arrive() {
   bool caught = false;
   try {
@@ -77,6 +91,7 @@ int main() {
       every_task_runs_once(threads);
       tasks_of_tasks_run_once(threads);
     }
+  for (const int pause : {0, 20, 50, 200}) threads_are_woken(std::chrono::microseconds(pause));
   exceptions_arrive();
   std::vector<std::thread> callers;
   for (int t = 0; t < 4; ++t)
