@@ -161,6 +161,25 @@ def test_a_run_says_where_it_departs_from_the_paper(vectors: Cohort) -> None:
     assert units not in {w for w, *_ in departures(Options(activation="relu"), vectors, words)}
 
 
+def test_it_says_which_weights_were_tested(tmp_path: Path, vectors: Cohort) -> None:
+    data = bags_folder(tmp_path / "bags", vectors)
+    given = arguments(data, tmp_path / "out", "--pooling", "max", "--folds", "2")
+    given += [
+        "--protocol",
+        "nested",
+        "--patience",
+        "2",
+        "--averaged_epochs",
+        "0",
+        "--test_every",
+        "0",
+    ]
+    assert command(main, given) == 0
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "<dt>weights tested</dt><dd>of the epoch that is best on validation bags</dd>" in text
+    assert "Mean over folds and runs that had not stopped. Thin lines: training bags.<" in text
+
+
 def test_the_first_screen_answers_the_question(page: Path) -> None:
     """One sentence over all poolings, with the numbers of overall.csv, before anything else."""
     overall = pd.read_csv(page.parent / "overall.csv").set_index("metric")
