@@ -95,10 +95,10 @@ def _write_below(figure: Figure, text: str) -> None:
 def _panels(
     count: int, across: int = 2, size: tuple[float, float] = (4.6, 3.3)
 ) -> tuple[Figure, Any]:
+    """Panels of a size, one alone as wide as a row of them, since the legend above needs it."""
     rows = -(-count // across)
-    across = min(across, count)
     figure = Figure(figsize=(size[0] * across, size[1] * rows + 0.5))
-    axes: Any = figure.subplots(rows, across, squeeze=False).ravel()
+    axes: Any = figure.subplots(rows, min(across, count), squeeze=False).ravel()
     for extra in axes[count:]:
         extra.set_axis_off()
     return figure, axes
@@ -167,8 +167,9 @@ def learning_curves(metrics: pd.DataFrame, *, colours: Colours) -> Figure:
             axis.plot(mean.index + 1, 100 * mean["accuracy_train"], style(arm), color=colour,
                       lw=1.3, alpha=0.75, label=f"training, {name}")  # fmt: skip
             tested = mean["accuracy_test"].dropna()
-            axis.plot(tested.index + 1, 100 * tested, style(arm), marker="o", ms=6, color=colour,
-                      label=f"test, {name}")  # fmt: skip
+            if not tested.empty:
+                axis.plot(tested.index + 1, 100 * tested, style(arm), marker="o", ms=6,
+                          color=colour, label=f"test, {name}")  # fmt: skip
         axis.set_title(pooling)
         axis.set_ylim(0, 102)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -201,8 +202,10 @@ def confusion(predictions: pd.DataFrame, classes: tuple[str, ...], *, colours: C
         axis.set_yticks(range(len(classes)), names, fontsize=9, linespacing=0.9)
         axis.set_title(f"{pooling}, {ARMS[arm].short}", fontsize=11)
         axis.grid(False)
-    figure.supxlabel("taken for", fontsize=11)
-    figure.supylabel("class", fontsize=11)
+    for axis in axes[-1]:
+        axis.set_xlabel("taken for", fontsize=11)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("class", fontsize=11)
     return figure
 
 

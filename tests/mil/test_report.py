@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from mil_rbc.cli import command
 from mil_rbc.cohort import COHORTS
@@ -290,3 +292,35 @@ def test_the_forest_has_a_line_a_pooling_and_a_diamond(page: Path) -> None:
         row = overall[overall["metric"] == metric].iloc[0]
         ends = (100 * row["bootstrap_low"], 100 * row["bootstrap_high"])
         assert (diamond.xy[:, 0].min(), diamond.xy[:, 0].max()) == pytest.approx(ends)
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "dead_units", "confusion"])
+def test_nothing_of_a_figure_of_one_pooling_is_cut_off_or_written_over(
+    name: str, page: Path
+) -> None:
+    tables = [
+        pd.read_csv(page.parent / "trials" / f"max-{arm}-fold0-run0" / "metrics.csv").assign(
+            pooling="max", topology=arm, accuracy_test=float("nan")
+        )
+        for arm in ("off", "signature")
+    ]
+    predictions = pd.read_csv(page.parent / "predictions.csv").query("pooling == 'max'")
+    given = {"confusion": (predictions, ("control", "ill"))}.get(name, (pd.concat(tables),))
+    made: list[Figure] = []
+    figure = getattr(figures, name)
+
+    def kept(*arguments: Any, **colours: Any) -> Figure:
+        made.append(figure(*arguments, **colours))
+        return made[0]
+
+    figures.draw(kept, *given, provenance="Synthetic: drawn.")
+    (drawn,) = made
+    (below,) = drawn.texts
+    whole = drawn.bbox
+    labels = [axis.label for a in drawn.axes for axis in (a.xaxis, a.yaxis)]
+    for part in (*drawn.legends, *labels):
+        box = part.get_window_extent()
+        assert min(box.x0, whole.x1 - box.x1) >= 0, part
+        assert not box.overlaps(below.get_window_extent()), part
+    names = [text.get_text() for legend in drawn.legends for text in legend.get_texts()]
+    assert not any(text.startswith("test") for text in names)
