@@ -65,7 +65,8 @@ class Prim {
   int steps() const { return n_ - 1; }
   int newest() const { return newest_; }  // the vertex that the last step's edge has reached
 
-  bool step(int k) {
+  // Of a small matrix a step takes 10 ns, of which a call would be two.
+  [[gnu::always_inline]] bool step(int k) {
     using Unsigned = std::make_unsigned_t<Key<Real>>;
     using Keys = Vec<Unsigned, W>;
     constexpr Unsigned beyond_infinity = Unsigned(Order<Real>::infinity) + 1;
