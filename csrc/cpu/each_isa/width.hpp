@@ -1,7 +1,8 @@
 // What an instruction set is to the kernels: ISA, its name and the namespace in which they are
 // compiled for it; BYTES, the size of its vectors; ROWS x COLUMNS (vectors), the register tile that
 // its registers can hold; ADDS_DOT_PAIRS, where it multiplies and adds 16-bit numbers in one
-// instruction.
+// instruction; SIGNS_AT_ONCE, the bytes of a vector the signs of whose lanes one instruction
+// gathers.
 //
 // Compiled once for each instruction set (see kernels.hpp). A header that is opened alone, as by an
 // editor, sees the baseline.
