@@ -187,7 +187,7 @@ def departures(options: Options, cohort: Cohort, words: Words) -> list[tuple[str
         ("λ, signature loss", "0.005, convention paper", f"{options.lam:g}, convention "
          f"{options.convention}" + (", as a share of the loss" if options.lam_ratio else "")),
         ("learning rate", "0.0005", f"{options.lr:g}"),
-        ("epochs", "not said", f"{options.epochs}"),
+        ("epochs", "not said", ("at most " if options.patience else "") + f"{options.epochs}"),
     ]  # fmt: skip
     return [row for row in rows if row[1] != row[2]]
 

@@ -163,7 +163,7 @@ def test_a_run_says_where_it_departs_from_the_paper(vectors: Cohort) -> None:
     assert units not in {w for w, *_ in departures(Options(activation="relu"), vectors, words)}
 
 
-def test_it_says_which_weights_were_tested(tmp_path: Path, vectors: Cohort) -> None:
+def test_it_says_which_weights_were_tested_after_how_long(tmp_path: Path, vectors: Cohort) -> None:
     data = bags_folder(tmp_path / "bags", vectors)
     given = arguments(data, tmp_path / "out", "--pooling", "max", "--folds", "2")
     given += [
@@ -179,6 +179,8 @@ def test_it_says_which_weights_were_tested(tmp_path: Path, vectors: Cohort) -> N
     assert command(main, given) == 0
     text = (tmp_path / "out" / "report.html").read_text()
     assert "<dt>weights tested</dt><dd>of the epoch that is best on validation bags</dd>" in text
+    stopped = "ended after 2 without a lower loss on validation bags"
+    assert re.search(rf"<dt>epochs, Adam</dt><dd>at most \d+, {stopped}, learning", text)
     assert "Mean over folds and runs that had not stopped. Thin lines: training bags.<" in text
 
 
