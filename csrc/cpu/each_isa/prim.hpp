@@ -63,17 +63,19 @@ class Prim {
   }
 
   int steps() const { return n_ - 1; }
+  bool far() const { return far_; }       // whether its matrix is larger than the core's cache
   int newest() const { return newest_; }  // the vertex that the last step's edge has reached
 
-  // Of a small matrix a step takes 10 ns, of which a call would be two.
-  [[gnu::always_inline]] bool step(int k) {
+  // Of a small matrix a step takes 10 ns, of which a call would be two, and one to ask whether it
+  // is far: a bool, or a constant where that is known.
+  template <class Far>
+  [[gnu::always_inline]] bool step(int k, Far far) {
     using Unsigned = std::make_unsigned_t<Key<Real>>;
     using Keys = Vec<Unsigned, W>;
     constexpr Unsigned beyond_infinity = Unsigned(Order<Real>::infinity) + 1;
     constexpr int vectors_a_line = std::max(1, int(line / sizeof(Real)) / W);
     // Copied, for what is stored below might be a member for all that the compiler knows.
     const int blocks = blocks_, newest = newest_;
-    const bool far = far_;
     const Real* const soon = soon_;
     Lanes* const frontier = frontier_;
 
@@ -150,10 +152,22 @@ void prim(const Rows<Real>& matrix, Scratch& scratch, Reached reached) {
   Prim<Lanes, true, Real> run(matrix, scratch);
   for (int k = 0; k < run.steps(); ++k) {
     const int v = run.newest();
-    run.step(k);
+    run.step(k, run.far());
     if (k > 0) reached(v, matrix.tree[k - 1].weight);
   }
   if (run.steps() > 0) reached(run.newest(), matrix.tree[run.steps() - 1].weight);
+}
+
+// Steps of several runs by turns, until one is refused.
+template <class Run, class Far>
+bool in_turns(Run* runs, int count, int steps, Ahead ahead, Far far) {
+  bool found = true;
+  for (int k = 0; k < steps && found; ++k) {
+    ahead.fetch_part(k, steps);
+    for (int m = 0; m < count; ++m)
+      if (k < runs[m].steps()) found &= runs[m].step(k, far);
+  }
+  return found;
 }
 
 // The trees of several matrices of two rows or more; false, and no trees, where one was refused.
@@ -162,17 +176,14 @@ bool prims_abreast(const Rows<Real>* matrices, int count, Ahead ahead, Scratch& 
   using Run = Prim<Lanes, plain, Real>;
   Run* runs = scratch.take<Run>(std::size_t(count));
   int steps = 0;
+  bool far = false;
   for (int m = 0; m < count; ++m) {
     new (runs + m) Run(matrices[m], scratch);
     steps = std::max(steps, runs[m].steps());
+    far |= runs[m].far();
   }
-  bool found = true;
-  for (int k = 0; k < steps && found; ++k) {
-    ahead.fetch_part(k, steps);
-    for (int m = 0; m < count; ++m)
-      if (k < runs[m].steps()) found &= runs[m].step(k);
-  }
-  return found;
+  return far ? in_turns(runs, count, steps, ahead, std::true_type())
+             : in_turns(runs, count, steps, ahead, std::false_type());
 }
 
 }  // namespace torchtopo::ISA
