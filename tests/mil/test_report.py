@@ -166,16 +166,8 @@ def test_a_run_says_where_it_departs_from_the_paper(vectors: Cohort) -> None:
 def test_it_says_which_weights_were_tested_after_how_long(tmp_path: Path, vectors: Cohort) -> None:
     data = bags_folder(tmp_path / "bags", vectors)
     given = arguments(data, tmp_path / "out", "--pooling", "max", "--folds", "2")
-    given += [
-        "--protocol",
-        "nested",
-        "--patience",
-        "2",
-        "--averaged_epochs",
-        "0",
-        "--test_every",
-        "0",
-    ]
+    given += ["--protocol", "nested", "--patience", "2", "--averaged_epochs", "0",
+              "--test_every", "0"]  # fmt: skip
     assert command(main, given) == 0
     text = (tmp_path / "out" / "report.html").read_text()
     assert "<dt>weights tested</dt><dd>of the epoch that is best on validation bags</dd>" in text
