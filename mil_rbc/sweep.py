@@ -16,6 +16,7 @@ from mil_rbc.cli import command
 from mil_rbc.errors import RunError
 from mil_rbc.experiment import run
 from mil_rbc.files import write_whole
+from mil_rbc.markdown import table as markdown
 from mil_rbc.options import Further, Options, parse, value_of
 from mil_rbc.report import figures
 from mil_rbc.report.statistics import METRICS
@@ -80,8 +81,9 @@ def sweep(
             rows.append(row)
     table = pd.DataFrame(rows)
     write_whole(options.out / "sweep.csv", table.to_csv(index=False))
+    shown = [list(map(_said, row)) for row in table.itertuples(index=False)]
     text = f"Read from {measure} folds, {options.folds} folds × {options.runs} runs, seed "
-    text += f"{options.seed}.\n\n{_markdown(table)}\n"
+    text += f"{options.seed}.\n\n{markdown(table.columns, shown)}\n"
     write_whole(options.out / "sweep.md", text)
     write_whole(options.out / "figures" / "sweep.png",
                 figures.draw(figures.sweep, table, next(iter(settings[0])), measure,
@@ -138,12 +140,6 @@ def _share_cohort(before: list[Options], now: Options) -> None:
 
 def _said(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    lines = ["| " + " | ".join(table.columns) + " |", "|---" * len(table.columns) + "|"]
-    lines += ["| " + " | ".join(map(_said, row)) + " |" for row in table.itertuples(index=False)]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,18 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- presets: rendered -->   scores of the anomaly-aware pooling, as tested and fitted anew
     <!-- speed: rendered -->      seconds of an epoch with and without topology
     <!-- summary: a b c -->      differences of several runs side by side
-    <!-- beside: a b c -->       the term in the run RUNS/a beside every other arm of these runs
-    <!-- dead: a b c -->         what the term does to heads that die, and to those that cannot
-    <!-- confirm: confirm -->    a confirmatory experiment in RUNS/confirm, of the plan named there
-    <!-- replicates: a b -->     what is gained in replicates, RUNS/a/1, RUNS/a/2, ..., each a sweep
     <!-- chosen: a b -->         settings beside the first, in replicates RUNS/a/1, RUNS/a/2, ...
     <!-- /table -->
 
-Functions of `tools/marks` make them. A mark is left as it is where a run that it names is not
-there, and so is a row of a confirmatory experiment.
+Others are of trials that `tools/keep_trials.py` has kept, in RUNS/NAME.csv:
+
+    <!-- beside: a -->           the term beside every other arm
+    <!-- dead: a -->             what the term does to heads that die, and to those that cannot
+    <!-- confirm: a -->          a confirmatory experiment, as its own report says it
+    <!-- replicates: a b -->     what is gained in replicates, a/1, a/2, ..., each a sweep
+    <!-- /table -->
+
+Functions of `tools/marks` make them. A mark is left as it is where a run it names is not there.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from marks.several import beside, summary
 from marks.step import gradients, speed
 from marks.sweeps import curve, sweep
 
-# What makes a kind of table, and the file of a run that it reads.
+# What makes a kind of table, and the file of a run that it reads; "" where trials were kept.
 KINDS: dict[str, tuple[Callable[..., str], str]] = {
     "run": (run, "paired.csv"),
     "sweep": (sweep, "sweep.csv"),
@@ -47,11 +50,11 @@ KINDS: dict[str, tuple[Callable[..., str], str]] = {
     "presets": (presets, "explanations.csv"),
     "speed": (speed, "results.csv"),
     "summary": (summary, "paired.csv"),
-    "beside": (beside, "results.csv"),
-    "dead": (dead, "results.csv"),
-    "confirm": (confirm, "effects.csv"),
-    "replicates": (replicates, "1/sweep.csv"),
     "chosen": (chosen, "*/sweep.csv"),
+    "beside": (beside, ""),
+    "dead": (dead, ""),
+    "confirm": (confirm, ""),
+    "replicates": (replicates, ""),
 }
 MARK = re.compile(rf"(<!-- ({'|'.join(KINDS)}): ([^>]*?) -->\n)(.*?)(<!-- /table -->)", re.S)
 
@@ -63,11 +66,11 @@ def main(page: Path, runs: Path) -> None:
         kind, names = found[2], found[3]
         make, needed = KINDS[kind]
         for name in names.split():
-            if not any((runs / name).glob(needed)):
+            there = (runs / name).glob(needed) if needed else runs.glob(f"{name}.csv")
+            if not any(there):
                 print(f"{runs / name} is not there yet", file=sys.stderr)
                 return found[0]
-        before = [found[4].strip()] if kind == "confirm" else []
-        return f"{found[1]}\n{make(runs, names, *before)}\n{found[5]}"
+        return f"{found[1]}\n{make(runs, names)}\n{found[5]}"
 
     page.write_text(MARK.sub(fill, page.read_text()))
 

@@ -61,10 +61,10 @@ class Plan:
 
     @classmethod
     def of(cls, sha256: str) -> Plan:
-        """Read the plan whose file has that hash, as it stands in a folder of results."""
+        """Read the plan whose file has that hash, or one that begins so, as results name it."""
         for name in PLANS:
             plan = cls.read(name)
-            if plan.sha256 == sha256:
+            if sha256 and plan.sha256.startswith(sha256):
                 return plan
         raise RunError(f"no plan has the hash {sha256!r}: there are {', '.join(PLANS)}")
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.files import write_whole
+from mil_rbc.markdown import table as as_table
 from mil_rbc.model.variants import ARMS, OFF, POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.report.statistics import METRICS, bootstrap_differences, corrected_t_test
@@ -152,30 +153,30 @@ def markdown(
     blood = cohort.words is not None and cohort.words.blood
     columns = [(str(r["pooling"]), str(r["topology"])) for _, r in table.iterrows()]
     values = {(r["pooling"], r["topology"]): r for _, r in table.iterrows()}
-    head = [f"{pooling}, {ARMS[arm].short}" for pooling, arm in columns]
-    lines = [
-        f"# Table 1: {options.cohort}", "",
-        cohort.provenance, "", said, "",
-        "| | " + " | ".join(head) + " |", "|---" * (len(columns) + 1) + "|",
-    ]  # fmt: skip
+    rows = []
     for name in METRICS:
         cells = [percent(values[c][f"{name}_mean"], values[c][f"{name}_std"]) for c in columns]
-        lines.append(f"| {TITLES[name]} | " + " | ".join(cells) + " |")
+        rows.append([TITLES[name], *cells])
         theirs = [published(*c, name) for c in columns]
         if blood and any(theirs):
-            theirs = [text or "–" for text in theirs]
-            lines.append(f"| *paper, its own patients* | {' | '.join(theirs)} |")
+            rows.append(["*paper, its own patients*", *(text or "–" for text in theirs)])
+    head = ["", *(f"{pooling}, {ARMS[arm].short}" for pooling, arm in columns)]
     orientation = " The paper's numbers are from 71 patients whose images are not public; they " \
                   "stand here for orientation only."  # fmt: skip
-    lines += ["", "Mean ± standard deviation over folds × runs, in percent; *with* and *without* "
-              f"topological regularization.{orientation if blood else ''}", ""]  # fmt: skip
+    parts = [
+        f"# Table 1: {options.cohort}", cohort.provenance, said, as_table(head, rows),
+        "Mean ± standard deviation over folds × runs, in percent; *with* and *without* "
+        f"topological regularization.{orientation if blood else ''}",
+    ]  # fmt: skip
     if not baselines.empty:
-        lines += ["| without a pooling that is learned | " + " | ".join(TITLES[m] for m in METRICS)
-                  + " |", "|---" * (len(METRICS) + 1) + "|"]  # fmt: skip
-    for _, row in baselines.iterrows():
-        cells = [percent(row[f"{m}_mean"], row[f"{m}_std"]) for m in METRICS]
-        lines.append(f"| {BASELINE.format(row['baseline'])} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows = [
+            [BASELINE.format(row["baseline"]),
+             *(percent(row[f"{m}_mean"], row[f"{m}_std"]) for m in METRICS)]
+            for _, row in baselines.iterrows()
+        ]  # fmt: skip
+        head = ["without a pooling that is learned", *(TITLES[m] for m in METRICS)]
+        parts.append(as_table(head, rows))
+    return "\n\n".join(parts)
 
 
 def gather(folder: RunFolder, trials: list[Trial], name: str) -> pd.DataFrame:

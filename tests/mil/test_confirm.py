@@ -15,6 +15,7 @@ from mil_rbc.cohort import COHORTS
 from mil_rbc.confirm import __main__ as module
 from mil_rbc.confirm.effects import Effect, detectable, effect, pool
 from mil_rbc.confirm.plan import FOLDER, PLANS, Plan, written_down
+from mil_rbc.confirm.report import describe, effects, trials
 from mil_rbc.errors import RunError
 from mil_rbc.options import FREE, Options
 from mil_rbc.report.statistics import corrected_t_test
@@ -63,6 +64,8 @@ def test_regimes_are_pooled_apart(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "**A gain" in text
     assert "| attention, relu-authors | auroc | 6 |" in text
     assert "| attention, elu-authors | auroc | 6 |" in text
+    assert "| attention, elu-authors | 7" in text.partition("every cohort alike")[2]
+    assert " | 0 % | 25 % |\n" in text  # dead units
     assert command(module.main, [*given, "plan"]) == 2
     assert "another plan than plan.yaml" in capsys.readouterr().err
     assert command(module.main, [*given, "nothing"]) == 2
@@ -132,7 +135,8 @@ def results(shift: float, seed: int) -> pd.DataFrame:
                 value = base + (arm == "on") * rng.normal(shift, 0.01)
                 rows.append({"run": run, "fold": fold, "pooling": "attention", "topology": arm,
                              "auroc": value, "accuracy": value - 0.1, "train_bags": 60,
-                             "test_bags": 30})  # fmt: skip
+                             "test_bags": 30, "dead_bag_head": 0.25 * (arm == "on"),
+                             "topo_to_class": 0.5 if arm == "on" else np.nan})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -161,6 +165,26 @@ def test_the_report_says_what_came_out(
     last.unlink()
     assert command(module.main, ["report", "--out", str(tmp_path)]) == 0
     assert f"Partial: {plan.primary['pooled_over'][-1]} not run" in capsys.readouterr().out
+
+
+def test_a_cohort_whose_pairs_are_all_alike_does_not_speak_for_all(tmp_path: Path) -> None:
+    """Its variance is 0, so that the plan's model gives it all the weight: a row leaves it out."""
+    plan = Plan.read()
+    first, *others = plan.primary["pooled_over"]
+    for seed, name in enumerate(others):
+        (tmp_path / name).mkdir()
+        results(0.004, seed).to_csv(tmp_path / name / "results.csv", index=False)
+    alike = results(0.0, 9).assign(auroc=0.9)
+    (tmp_path / first).mkdir()
+    alike.to_csv(tmp_path / first / "results.csv", index=False)
+    table = effects(plan, trials(plan, tmp_path))
+    text = describe(plan, table)
+    assert f"They weigh: {first} 100 %" in text
+    assert "| attention | auroc | 6 | +0.0 | +0.0 to +0.0 |" in text
+    assert f"| attention, without {first} | auroc | 5 | +0." in text
+    assert "| attention | 8" in text.partition("every cohort alike")[2]
+    row = next(r for r in text.splitlines() if f"| {first} | attention | auroc" in r)
+    assert row.endswith("| +0.0 | +0.0 to +0.0 | 0 of 9 | 0.5 |")
 
 
 def test_results_of_another_plan_are_refused(

@@ -12,7 +12,7 @@ HOUSE = Path(mil_rbc.__file__).parent
 # From the ground up: a room imports from the floors below its own only.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("_extra", "errors"),
-    ("", "files", "registry"),
+    ("", "files", "markdown", "registry"),
     ("__main__", "cli", "run_folder"),
     ("data", "smears"),
     ("detect", "instances"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from marks.markdown import ARMS, table
+from marks.words import ARMS
+from mil_rbc.markdown import table
 
 
 def cells(runs: Path, name: str) -> str:

@@ -8,51 +8,61 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from marks.markdown import signed, stored, table
+from marks.words import kept, signed
 from mil_rbc.confirm.effects import effect
+from mil_rbc.markdown import table
+from mil_rbc.report.statistics import corrected_t_test
+
+MEASURES = ("auroc", "accuracy", "dead_bag_head")
 
 
-def dead(runs: Path, names: str) -> str:
+def dead(runs: Path, name: str) -> str:
     """With and without the term under each activation of the heads, and what units died.
 
-    The first run has both arms and heads that can die. An arm is paired with "off" of the run that
-    has the same activation.
+    An arm is paired with "off" of the same activation. Intervals are over seeds; p is of AUROC, by
+    the corrected resampled t-test, which asks about other bags.
     """
-    first, *_ = names.split()
-    own, offs, terms = stored(runs / first), {}, {}
-    for name in names.split():
-        config = stored(runs / name)
-        other = [f"{k} {config[k]}" for k in ("convention", "lam") if config[k] != own[k]]
-        heads = config["activation"]
-        found = pd.read_csv(runs / name / "results.csv").set_index(["pooling", "run", "fold"])
-        arms = dict(list(found.groupby("topology")))
-        offs |= {heads: arms["off"]} if "off" in arms else {}
-        terms[", ".join([heads, *other])] = heads, arms["signature"]
+    trials = kept(runs, name)
+    trials = trials[trials["topology"] != "linear"].set_index(["pooling", "run", "fold"])
+    own = trials.iloc[0]
+    offs = dict(list(trials[trials["topology"] == "off"].groupby("activation", sort=False)))
+    terms = {}
+    keys = ["activation", "convention", "lam"]
+    for values, of in trials[trials["topology"] == "signature"].groupby(keys, sort=False):
+        other = [f"{k} {v:g}" if k == "lam" else f"{k} {v}"
+                 for k, v in zip(keys[1:], values[1:], strict=True) if v != own[k]]  # fmt: skip
+        terms[", ".join([str(values[0]), *other])] = str(values[0]), of
     rows, died, whole = [], [], {}
     for title, (heads, term) in terms.items():
         off = offs[heads]
-        gains = {m: term[m] - off[m] for m in ("auroc", "accuracy", "dead_bag_head")}
+        gains = {m: term[m] - off[m] for m in MEASURES}
         whole[title] = gains["auroc"]
         for pooling in [*dict.fromkeys(off.index.unique("pooling")), "both"]:
-            of = [x if pooling == "both" else x.loc[[pooling]] for x in (off, term)]
-            cells = [f"{100 * x['auroc'].mean():.1f}" for x in of]
-            part = {m: g if pooling == "both" else g.loc[[pooling]] for m, g in gains.items()}
-            rows.append([pooling, title, *cells, by_seed(part["auroc"]), by_seed(part["accuracy"]),
-                         *(f"{100 * x['dead_bag_head'].mean():.0f} %" for x in of),
-                         by_seed(part["dead_bag_head"])])  # fmt: skip
+            off_, term_, part = (
+                x if pooling == "both" else x.loc[[pooling]]
+                for x in (off, term, pd.DataFrame(gains))
+            )
+            rows.append([
+                pooling, title, *(f"{100 * x['auroc'].mean():.1f}" for x in (off_, term_)),
+                by_seed(part["auroc"]), other_bags(part["auroc"], off_),
+                by_seed(part["accuracy"]),
+                *(f"{100 * x[k].mean():.0f} %" for x in (off_, term_)
+                  for k in ("dead_bag_head_first", "dead_bag_head")),
+                by_seed(part["dead_bag_head"]),
+            ])  # fmt: skip
             if off["dead_bag_head"].max() > 0:
-                gone = [x["dead_bag_head"] == 1 for x in of]
-                counts = [int((gone[0] & ~gone[1]).sum()), int((~gone[0] & gone[1]).sum())]
-                p = stats.binomtest(counts[0], sum(counts)).pvalue if sum(counts) else 1.0
-                died.append([pooling, title, str(int((~gone[0] & ~gone[1]).sum())),
-                             *map(str, counts), str(int((gone[0] & gone[1]).sum())), f"{p:.2f}",
+                died.append([pooling, title, *lost(off_["dead_bag_head"], term_["dead_bag_head"]),
                              rank_correlation(part["dead_bag_head"], part["auroc"])])  # fmt: skip
     for title in [t for t, (heads, _) in terms.items() if heads != "elu"]:
-        rows.append(["both", f"{title}, minus elu", "", "", by_seed(whole[title] - whole["elu"]),
-                     "", "", "", ""])  # fmt: skip
-    effects = table(["pooling", "heads", "AUROC, without", "with", "difference (95 %)",
-                     "accuracy, difference (95 %)", "dead units, without", "with",
-                     "difference (95 %)"], rows)  # fmt: skip
+        d = whole[title] - whole["elu"]
+        rows.append(["both", f"{title}, minus elu", "", "", by_seed(d),
+                     other_bags(d, offs["elu"]), *[""] * 6])  # fmt: skip
+    d = offs["elu"]["auroc"] - offs["relu"]["auroc"]
+    rows.append(["both", "elu minus relu, without", "", "", by_seed(d),
+                 other_bags(d, offs["elu"]), *[""] * 6])  # fmt: skip
+    effects = table(["pooling", "heads", "AUROC, without", "with", "difference (95 %)", "p",
+                     "accuracy, difference (95 %)", "dead units, without, first epoch", "last",
+                     "with, first epoch", "last", "difference, last (95 %)"], rows)  # fmt: skip
     heads = table(["pooling", "heads", "died whole in neither arm", "without only", "with only",
                    "in both", "p", "rank correlation, change in dead share and gain (95 %)"],
                   died)  # fmt: skip
@@ -64,6 +74,22 @@ def by_seed(gains: pd.Series) -> str:
     of = gains.groupby("run").mean().dropna()
     low, high = effect(of.tolist(), train=1, test=0).interval()
     return f"{signed(of.mean())} ({signed(low)} to {signed(high)})"
+
+
+def other_bags(gains: pd.Series, trials: pd.DataFrame) -> str:
+    """p of paired differences over seeds and folds, each averaged over poolings."""
+    of = gains.groupby(["run", "fold"]).mean().dropna()
+    sizes = trials["train_bags"].mean(), trials["test_bags"].mean()
+    return f"{corrected_t_test(of.tolist(), *sizes).p:.2f}"
+
+
+def lost(off: pd.Series, term: pd.Series) -> list[str]:
+    """Heads that died whole in neither arm, in one only, in both; p of an exact sign test."""
+    gone, with_ = off == 1, term == 1
+    one = [int((gone & ~with_).sum()), int((~gone & with_).sum())]
+    p = stats.binomtest(one[0], sum(one)).pvalue if sum(one) else 1.0
+    counts = [int((~gone & ~with_).sum()), *one, int((gone & with_).sum())]
+    return [*map(str, counts), f"{p:.2f}"]
 
 
 def rank_correlation(a: pd.Series, b: pd.Series, draws: int = 2000) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from scipy import stats
 
-from marks.markdown import signed, stored, table
+from marks.words import kept, signed
 from mil_rbc.confirm.effects import effect
+from mil_rbc.markdown import table
 from mil_rbc.report.tables import percent
+
+MEASURES = ("auroc", "accuracy", "accuracy_train", "cross_entropy", "topo_to_class_first",
+            "topo_to_class")  # fmt: skip
 
 
 def replicates(runs: Path, names: str) -> str:
@@ -19,24 +24,21 @@ def replicates(runs: Path, names: str) -> str:
     against no term under the same options, then against no term under each of the others, and that
     against no term under the first.
     """
-    folders = [r.parent for n in names.split() for r in sorted((runs / n).glob("*/*/results.csv"))]
-    base, found = stored(folders[0]), []
-    for folder in folders:
-        own = stored(folder)
-        other = "".join(f", {k} {own[k]}" for k in ("epochs", "lr", "beta_decay", "deviation")
-                        if own.get(k) != base.get(k))  # fmt: skip
-        of = pd.read_csv(folder / "results.csv").assign(replicate=folder.parent.name)
-        found.append(of.assign(condition=of["topology"] + other, other=other))
-    every = pd.concat(found).drop_duplicates(["pooling", "condition", "replicate"])
+    trials = kept(runs, names)
+    replicate = trials["of"].str.split("/").str[1]
+    every = trials.assign(condition=trials["topology"] + trials["other"], replicate=replicate)
+    every = every.drop_duplicates(["pooling", "condition", "replicate"])
+    linear = every[(every["topology"] == "linear") & (every["other"] == "")]
+    every = every[every["topology"] != "linear"]
     off, *others = (f"off{o}" for o in dict.fromkeys(every["other"]))
     pairs = [(c.replace("off", "signature", 1), c) for c in (off, *others)]
     pairs += [("signature", c) for c in others] + [(c, off) for c in others]
     means, gains = [], []
     for pooling, of in every.groupby("pooling", sort=False):
-        of = of.pivot(index="replicate", columns="condition", values=["auroc", "accuracy"])
+        of = of.pivot(index="replicate", columns="condition")
         for name in of["auroc"]:
-            shown = [percent(of[m, name].mean(), of[m, name].std()) for m in ("auroc", "accuracy")]
-            means.append([pooling, name, *shown, str(of["auroc", name].count())])
+            means.append([str(pooling), name, str(of["auroc", name].count()),
+                          *written({m: of[m, name] for m in MEASURES})])  # fmt: skip
         for high, low in [pair for pair in pairs if {*pair} <= {*of["auroc"]}]:
             d = (of["auroc", high] - of["auroc", low]).dropna()
             if len(d) < 2:
@@ -45,17 +47,24 @@ def replicates(runs: Path, names: str) -> str:
             p = 2 * stats.t.sf(abs(e.mean) / e.variance**0.5, e.pairs - 1)
             interval = " to ".join(map(signed, e.interval()))
             said = f"{p:.3f}" if p >= 0.001 else "< 0.001"
-            gains.append([pooling, high, low, signed(e.mean), interval, said,
+            gains.append([str(pooling), high, low, signed(e.mean), interval, said,
                           f"{(d > 0).sum()} of {e.pairs}"])  # fmt: skip
-    linear = pd.concat([pd.read_csv(f / "baselines.csv") for f in folders
-                        if f.name == folders[0].name])  # fmt: skip
-    for name, of in linear.groupby("baseline", sort=False):
-        shown = [percent(of[m].mean(), of[m].std()) for m in ("auroc", "accuracy")]
-        means.append([name, "logistic regression", *shown, str(len(of))])
-    head = ["pooling", "", "AUROC", "accuracy", "replicates"]
+    for name, of in linear.groupby("pooling", sort=False):
+        means.append([str(name), "logistic regression", str(len(of)), *written(of)])
+    head = ["pooling", "", "replicates", "AUROC", "accuracy", "accuracy, training",
+            "cross-entropy, test", "λ·L_topo / L_class, first epoch", "last"]  # fmt: skip
     differences = table(["pooling", "AUROC of", "minus that of", "difference", "95 %", "p",
                          "higher in"], gains)  # fmt: skip
     return f"{table(head, means)}\n\n{differences}\n"
+
+
+def written(of: Mapping[str, pd.Series] | pd.DataFrame) -> list[str]:
+    """Means over replicates, of AUROC and accuracy with their deviations."""
+    first = [percent(of[m].mean(), of[m].std()) for m in ("auroc", "accuracy")]
+    others = {"accuracy_train": 100.0, "cross_entropy": 1.0, "topo_to_class_first": 1.0,
+              "topo_to_class": 1.0}  # fmt: skip
+    return first + [f"{scale * x:.2f}" if (x := of[m].mean()) == x else "–"
+                    for m, scale in others.items()]  # fmt: skip
 
 
 def chosen(runs: Path, names: str) -> str:

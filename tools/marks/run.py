@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from marks.markdown import ARMS, SHOWN, signed, stored, table
+from marks.words import ARMS, SHOWN, signed, stored
+from mil_rbc.markdown import table
 from mil_rbc.report.tables import percent
 
 
@@ -44,6 +45,12 @@ def run(runs: Path, name: str) -> str:
             p = paired.loc[(pooling, metric)]
             interval = f"{signed(p['bootstrap_low'])} to {signed(p['bootstrap_high'])}"
             rows.append([pooling, title, *arms, signed(p["difference"]), f"{p['p']:.2f}", interval])
+    for row in pd.read_csv(folder / "overall.csv").to_dict("records"):
+        if row["metric"] in SHOWN and row["topology"] == "signature":
+            interval = f"{signed(row['bootstrap_low'])} to {signed(row['bootstrap_high'])}"
+            arms = [percent(row[word], float("nan")) for word in ARMS.values()]
+            rows.append([row["pooling"], SHOWN[row["metric"]], *arms, signed(row["difference"]),
+                         f"{row['p']:.2f}", interval])  # fmt: skip
     main = table(["pooling", "", "without", "with", "difference", "p", "95 % interval"], rows)
     rows = []
     for pooling in dict.fromkeys(p for p, _ in table1.index):

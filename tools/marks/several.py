@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from marks.markdown import SHOWN, signed, stored, table
+from marks.words import SHOWN, kept, signed
+from mil_rbc.markdown import table
 from mil_rbc.report.statistics import corrected_t_test
 from mil_rbc.report.tables import PAPER, percent
 
@@ -32,29 +33,25 @@ def summary(runs: Path, names: str) -> str:
     return table(["", "", *poolings], rows) + "\n"
 
 
-def beside(runs: Path, names: str) -> str:
+def beside(runs: Path, name: str) -> str:
     """AUROC with the term minus that of every other arm, paired by fold and run."""
-    first, *_ = names.split()
-    own = stored(runs / first)
-    results = {name: pd.read_csv(runs / name / "results.csv") for name in names.split()}
+    trials = kept(runs, name)
+    trials = trials[trials["topology"] != "linear"]
     rows = []
-    for pooling in dict.fromkeys(results[first]["pooling"]):
-        arms = []
-        for name, found in results.items():
-            changed = ", ".join(f"{k} {v:g}" for k, v in stored(runs / name).items()
-                                if k in ("lr", "epochs") and v != own[k])  # fmt: skip
-            for arm, of in found[found["pooling"] == pooling].groupby("topology", sort=False):
-                arms.append(
-                    (f"{arm}, {changed}" if changed else arm, of.set_index(["fold", "run"]))
-                )
-        term = dict(arms)["signature"]
+    for pooling, of in trials.groupby("pooling", sort=False):
+        arms = {
+            f"{arm}{other}": part.set_index(["fold", "run"])
+            for (other, arm), part in of.groupby(["other", "topology"], sort=False)
+        }
+        term = arms["signature"]
         sizes = term["train_bags"].mean(), term["test_bags"].mean()
-        for arm, of in arms:
-            cells = [percent(of["auroc"].mean(), of["auroc"].std()), *["–"] * 3]
-            if of is not term:
-                gains = (term["auroc"] - of["auroc"]).dropna()
+        for arm, part in arms.items():
+            cells = [percent(part["auroc"].mean(), part["auroc"].std()), *["–"] * 3]
+            if part is not term:
+                gains = (term["auroc"] - part["auroc"]).dropna()
                 found = corrected_t_test(gains.tolist(), *sizes)
                 cells[1:] = [signed(gains.mean()), f"{found.p:.3f}",
                              f"{(gains > 0).sum()} of {len(gains)}"]  # fmt: skip
-            rows.append([pooling, arm, *cells])
-    return table(["pooling", "arm", "AUROC", "signature minus it", "p", "higher in"], rows) + "\n"
+            rows.append([str(pooling), arm, *cells, f"{part['cross_entropy'].mean():.2f}"])
+    return table(["pooling", "arm", "AUROC", "signature minus it", "p", "higher in",
+                  "cross-entropy"], rows) + "\n"  # fmt: skip

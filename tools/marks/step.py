@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from marks.markdown import table
+from mil_rbc.markdown import table
 
 
 def gradients(runs: Path, name: str) -> str:

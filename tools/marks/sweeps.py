@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from marks.markdown import ARMS, signed, table
+from marks.words import ARMS, signed
+from mil_rbc.markdown import table
 from mil_rbc.report.tables import percent
 
 
