@@ -98,7 +98,7 @@ ARMS = Registry(
     {
         OFF: Arm("without", "nothing", "nothing is added"),
         "signature": Arm(
-            "with", "topology", "the signature loss of the paper is added", _term("signature")
+            "with", "topology", "the signature loss is added", _term("signature")
         ),
         "features": Arm(
             "features", "topological features",

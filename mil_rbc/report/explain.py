@@ -19,7 +19,7 @@ from mil_rbc.model.gaussian import ControlGaussian
 from mil_rbc.model.mil import MILModel
 from mil_rbc.model.objective import BagData
 from mil_rbc.model.topology import input_space, points_of, resolve_space
-from mil_rbc.model.variants import OFF, POOLINGS
+from mil_rbc.model.variants import ARMS, POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.run_folder import RunFolder
 from mil_rbc.training.evaluation import Prediction, evaluate, mean_known
@@ -62,7 +62,7 @@ class Example:
         points: (N, D) the points A^X is measured on.
         distances, pairs: A^X and π^X.
         order: (N,) one order of the cells for all heat maps.
-        views: by arm, "off" last.
+        views: by arm, in the order of tables.
         rule: how the bag was chosen.
         space: what the space of A^X is called.
     """
@@ -217,7 +217,7 @@ def example(
         return None
     index, rule = choose(cohort, splits[0][0][1])
     bag = cohort.bags[index]
-    models = {arm: load_model(paths[arm])[0] for arm in sorted(paths, key=OFF.__eq__)}
+    models = {arm: load_model(paths[arm])[0] for arm in ARMS.ordered(paths)}
     first = next(iter(models.values()))
     instances = torch.from_numpy(np.array(bag.instances))
     space = resolve_space(options.space, cohort.kind, crops=bag.crops is not None)

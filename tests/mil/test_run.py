@@ -17,14 +17,17 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from mil_rbc import experiment as module
 from mil_rbc.cli import command, duration
 from mil_rbc.data.bags import Cohort
+from mil_rbc.data.store import load_cohort
 from mil_rbc.errors import DataError
 from mil_rbc.files import load_checkpoint, read_json
 from mil_rbc.instances import efficientnet
 from mil_rbc.model.variants import POOLINGS
-from mil_rbc.options import Options
+from mil_rbc.options import Options, parse
+from mil_rbc.report import explain
 from mil_rbc.report.statistics import METRICS
 from mil_rbc.run import main
 from mil_rbc.run_folder import Record, RunFolder
+from mil_rbc.training.trial import deal_runs, grid
 from tests.mil.commands import ROOT, arguments, bags_folder
 
 GRADIENTS = ROOT / "tools" / "gradients.py"
@@ -58,6 +61,14 @@ def test_everything_is_written(out: Path) -> None:
         assert files == {"checkpoint.pt", "metrics.csv", "predictions.csv", "instances.csv",
                          "result.json"}  # fmt: skip
     assert not list(out.rglob("*.part"))
+
+
+def test_a_bag_is_seen_without_the_term_before_it_is_seen_with_it(out: Path, data: Path) -> None:
+    options, _ = parse("mil_rbc.run", "", arguments(data, out))
+    cohort = load_cohort(RunFolder(out).cohort)
+    shown = explain.example(cohort, grid(options), deal_runs(cohort, options), options)
+    assert shown is not None
+    assert list(shown.views) == ["off", "signature"]
 
 
 @pytest.mark.skipif(not GRADIENTS.exists(), reason="tests apart from the sources")
