@@ -17,7 +17,8 @@ Others are of trials that `tools/keep_trials.py` has kept, in RUNS/NAME.csv:
 
     <!-- beside: a -->           the term beside every other arm
     <!-- dead: a -->             what the term does to heads that die, and to those that cannot
-    <!-- confirm: a -->          a confirmatory experiment, as its own report says it
+    <!-- confirm: a -->          a confirmatory experiment, as its report says it; its forest plot
+                             is results/a.png beside the page
     <!-- replicates: a b -->     what is gained in replicates, a/1, a/2, ..., each a sweep
     <!-- /table -->
 
@@ -32,7 +33,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from marks.cells import cells, presets
-from marks.confirm import confirm
+from marks.confirm import confirm, picture
 from marks.dead import dead
 from marks.replicates import chosen, replicates
 from marks.run import run
@@ -70,6 +71,10 @@ def main(page: Path, runs: Path) -> None:
             if not any(there):
                 print(f"{runs / name} is not there yet", file=sys.stderr)
                 return found[0]
+        if kind == "confirm":
+            drawn = page.parent / "results" / f"{names}.png"
+            drawn.parent.mkdir(exist_ok=True)
+            drawn.write_bytes(picture(runs, names))
         return f"{found[1]}\n{make(runs, names)}\n{found[5]}"
 
     page.write_text(MARK.sub(fill, page.read_text()))

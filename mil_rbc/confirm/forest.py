@@ -7,20 +7,24 @@ import io
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mil_rbc.confirm.effects import Effect, pool
+from mil_rbc.confirm.effects import pool
 from mil_rbc.confirm.plan import Plan
+from mil_rbc.confirm.report import as_effects, chosen
 from mil_rbc.report.forest import Line, draw_lines
 
 
 def forest(plan: Plan, table: pd.DataFrame) -> bytes:
-    """Draw the primary outcome, in points, as PNG; cohorts that are not pooled are grey."""
+    """Draw the primary outcome, in points, as PNG.
+
+    Cohorts that are not pooled are grey; of a plan with regimes those of others are left out.
+    """
     pooling, outcome = plan.primary["pooling"], plan.primary["outcome"]
-    rows = table[(table["pooling"] == pooling) & (table["outcome"] == outcome)]
+    shown = plan.primary["pooled_over"] if plan.groups else [*plan.cohorts]
+    rows = chosen(table, pooling, outcome, shown)
     inside = rows["cohort"].isin(plan.primary["pooled_over"])
     found = None
     if inside.sum() > 1:
-        effects = [Effect(r.difference, r.variance, r.pairs) for r in rows[inside].itertuples()]
-        found = pool(effects)
+        found = pool(as_effects(rows[inside]))
     weights = dict(zip(rows["cohort"][inside], found.weights, strict=True)) if found else {}
     figure = Figure(figsize=(7.5, 1.6 + 0.45 * (len(rows) + 1)), layout="constrained")
     axis = figure.subplots()
@@ -37,7 +41,8 @@ def forest(plan: Plan, table: pd.DataFrame) -> bytes:
         names.append(f"random-effects mean\n{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
     draw_lines(axis, lines, names)
     axis.set_xlabel(f"{outcome.upper()}, with minus without topology, points (95 %)")
-    axis.set_title(f"{pooling} pooling, plan {plan.sha256[:12]}", fontsize=10)
+    regime = f", {plan.primary['regime']}" if plan.groups else ""
+    axis.set_title(f"{pooling} pooling{regime}, plan {plan.sha256[:12]}", fontsize=10)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
