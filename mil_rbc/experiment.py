@@ -56,7 +56,7 @@ def _run(
     if stored is not None:
         options = _with_finished(options, stored[0])
     threads.bind(threads.of_a_run(options))
-    cohort = prepare(_cohort(options), options.instances, folder.path)
+    cohort = prepare(_cohort(options), options.instances, folder.path, options.features_in)
     if len(set(cohort.labels.tolist())) < 2:
         raise RunError(
             f"all {len(cohort.bags)} bags have the class {cohort.classes[cohort.bags[0].label]!r}: "

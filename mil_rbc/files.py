@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,28 @@ def write_whole(path: Path, data: bytes | memoryview | str) -> None:
         raise cannot_write(path, error) from error
 
 
+def write_again(source: Path, path: Path) -> None:
+    """Let a file lie in a second place, whole or not at all, without room where the system can.
+
+    Raises:
+        RunError: as `write_whole`.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(source, partial)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, partial)
+        os.replace(partial, path)
+        partial.unlink(missing_ok=True)  # a file replaced by a link to itself stays where it is
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise cannot_write(path, error) from error
+
+
 def cannot_write(path: Path, error: OSError) -> RunError:
     """Say that a file cannot be written, and why."""
     if error.errno in NO_ROOM:
@@ -47,7 +70,7 @@ def cannot_write(path: Path, error: OSError) -> RunError:
             f"no space left for {path}: free some and give the same command again; what was "
             f"finished is kept"
         )
-    return RunError(f"{path} cannot be written ({error.strerror}): choose another --out")
+    return RunError(f"{path} cannot be written ({error.strerror}): choose another folder")
 
 
 def write_json(path: Path, value: Any) -> None:

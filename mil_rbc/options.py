@@ -47,6 +47,8 @@ class Options:
             (features of EfficientNet-Lite0, frozen), timm:NAME or timm:NAME@FILE (of any model of
             timm), roi (RoI features of Mask R-CNN), or auto (efficientnet if the extra pretrained
             is installed, else crops; vectors and RoI features where the cohort holds such).
+        features_in: folder that features of a frozen network are kept in for other runs too: those
+            of the same cells, weights and preprocessing are taken from there.
         deviation: what features of a frozen network are divided by: each by its own deviation
             over the training bags, or all by one that they share. Other vectors, whose features
             have units of their own, are divided by their own.
@@ -124,6 +126,7 @@ class Options:
     size: Literal["smoke", "default", "paper"] = "default"
     cohort_options: dict[str, Any] = field(default_factory=dict)
     instances: str = "auto"
+    features_in: Path | None = None
     deviation: Deviation = "each"
     pooling: list[str] = field(default_factory=lambda: list(POOLINGS))
     topology: list[str] = field(default_factory=lambda: [OFF, "signature"])
@@ -237,6 +240,7 @@ class Options:
 FREE = {
     *("pooling", "topology", "runs", "device", "devices", "strategy", "logger", "jobs", "threads"),
     *("checkpoint_every", "keep_checkpoints", "backend", "scheduler", "watts", "out", "data"),
+    "features_in",
 }
 
 

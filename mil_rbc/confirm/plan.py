@@ -75,7 +75,7 @@ class Plan:
             own["data"] = data / own["data"]
         options = Options(**{**written_down(), **self.options, **own}, pooling=poolings,
                           topology=self.primary["arms"], out=out / name, device="cpu",
-                          threads=1)  # fmt: skip
+                          threads=1, features_in=out / "features")  # fmt: skip
         options.check()
         return options
 

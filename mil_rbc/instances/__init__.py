@@ -82,13 +82,14 @@ def make(instances: str) -> FrozenEncoder:
     return build(detail)
 
 
-def prepare(cohort: Cohort, instances: str, folder: Path) -> Cohort:
+def prepare(cohort: Cohort, instances: str, folder: Path, shared: Path | None = None) -> Cohort:
     """Give a cohort the instances that were asked for.
 
     Args:
         cohort: as its source gives it.
         instances: a name of `INSTANCES`.
         folder: where features are kept.
+        shared: where they are kept for other runs too.
 
     Returns:
         The cohort itself, or one of the same bags whose instances are vectors (and whose
@@ -124,4 +125,4 @@ def prepare(cohort: Cohort, instances: str, folder: Path) -> Cohort:
         raise RunError(
             f"--instances {instances}: the instances of cohort {cohort.name!r} are {held}; {remedy}"
         )
-    return features.encode(cohort, make(instances), folder)
+    return features.encode(cohort, make(instances), folder, shared)

@@ -17,18 +17,26 @@ from mil_rbc.cli import duration
 from mil_rbc.data.bags import Cohort
 from mil_rbc.data.store import read_features
 from mil_rbc.errors import DataError, RunError
-from mil_rbc.files import write_whole
+from mil_rbc.files import check_writable, write_again, write_whole
 from mil_rbc.instances.encoder import FrozenEncoder
 
 PART = 512  # cells between two files that an interrupted run goes on from
 
 
-def encode(cohort: Cohort, encoder: FrozenEncoder, folder: Path) -> Cohort:
+def encode(
+    cohort: Cohort, encoder: FrozenEncoder, folder: Path, shared: Path | None = None
+) -> Cohort:
     """Replace a cohort's crops by their features, which are read from `folder` or computed into it.
 
     The file is named by a hash of the crops, the weights and the preprocessing, so features of
     others are never taken for these. It is written whole or not at all; parts of an interrupted run
     are kept and used.
+
+    Args:
+        cohort: of crops.
+        encoder: of the crops.
+        folder: of the run.
+        shared: where other runs look for the same features, and leave them.
 
     Returns:
         A cohort of vectors, of which `Bag.crops` are the crops and `Cohort.encoding` says what they
@@ -36,12 +44,16 @@ def encode(cohort: Cohort, encoder: FrozenEncoder, folder: Path) -> Cohort:
 
     Raises:
         DataError: if a feature is not finite, or the crops are too small.
-        RunError: if a file cannot be read or written.
+        RunError: if a file cannot be read or written; before anything is computed.
     """
     crops = np.concatenate([bag.instances for bag in cohort.bags])
     name = file_name(cohort, encoder)
     path = folder / name
     shape = (len(crops), encoder.encoding.features)
+    if shared is not None:
+        check_writable(shared / name)
+        if not path.exists() and read_features(shared / name, shape) is not None:
+            write_again(shared / name, path)
     if not path.exists():
         _write(path, _compute(crops, encoder, folder / f".{name}"))
         shutil.rmtree(folder / f".{name}", ignore_errors=True)
@@ -53,6 +65,8 @@ def encode(cohort: Cohort, encoder: FrozenEncoder, folder: Path) -> Cohort:
             f"encoder {encoder.encoding.name!r} gives features that are not finite: its weights "
             f"are at fault, name others"
         )
+    if shared is not None and read_features(shared / name, shape) is None:
+        write_again(path, shared / name)
     encoding = dataclasses.replace(encoder.encoding, file=name)
     return cohort.encoded(features, encoding)
 

@@ -32,6 +32,7 @@ def test_a_plan_is_complete(name: str, tmp_path: Path) -> None:
     for cohort, own in plan.cohorts.items():
         options = plan.run_options(cohort, [plan.primary["pooling"]], tmp_path, tmp_path)
         assert options.cohort in COHORTS
+        assert options.features_in == tmp_path / "features"  # one for all regimes of a cohort
         assert options.folds * options.runs >= 9
         # Defaults that change later change no result of the plan.
         assert {*plan.options, *written_down(), *FREE, *own} >= FIELDS - COHORT

@@ -123,6 +123,42 @@ def test_features_are_computed_once(tmp_path: Path, cohort: Cohort) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [features.file_name(cohort, encoder)]
 
 
+def test_features_are_shared_by_runs_that_name_a_folder(
+    tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, name = tmp_path / "shared", features.file_name(cohort, tiny())
+    first, second, third = tiny(), tiny(), tiny()
+    one = features.encode(cohort, first, tmp_path / "a", shared)
+    two = features.encode(cohort, second, tmp_path / "b", shared)
+    assert (first.network.seen, second.network.seen) == (sum(map(len, cohort.bags)), 0)
+    assert one.data_hash() == two.data_hash()
+    assert (tmp_path / "b" / name).samefile(shared / name)  # no room for a second copy
+    (tmp_path / "b" / name).unlink()
+
+    def no_links(*_: object) -> None:
+        raise OSError("another file system")
+
+    monkeypatch.setattr("os.link", no_links)
+    features.encode(cohort, third, tmp_path / "b", shared)
+    assert not (tmp_path / "b" / name).samefile(shared / name)
+    (shared / name).write_bytes(b"damaged")  # then it is none to take, and is replaced
+    fourth = tiny()
+    features.encode(cohort, fourth, tmp_path / "c", shared)
+    assert (third.network.seen, fourth.network.seen) == (0, first.network.seen)
+    assert (shared / name).read_bytes() == (tmp_path / "c" / name).read_bytes()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_shared_folder_that_cannot_be_is_said_before_anything_is_computed(
+    tmp_path: Path, cohort: Cohort
+) -> None:
+    (tmp_path / "file").write_text("")
+    encoder = tiny()
+    with pytest.raises(RunError, match=r"file.* cannot be written .*: choose another folder"):
+        features.encode(cohort, encoder, tmp_path / "run", tmp_path / "file")
+    assert encoder.network.seen == 0
+
+
 def test_an_interrupted_run_goes_on(
     tmp_path: Path, cohort: Cohort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
