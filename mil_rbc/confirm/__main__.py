@@ -35,7 +35,7 @@ def run(
         out: where to; one folder for each cohort.
         only: cohorts to run, if not all.
         pooling: poolings to run, if not all.
-        plan: which one: plan, or regimes, of the papers' losses and heads.
+        plan: which one: plan; regimes, of the papers' losses and heads; default, of that preset.
     """
     from mil_rbc.experiment import run as run_cohort
 

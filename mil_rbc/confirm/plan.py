@@ -14,7 +14,7 @@ from mil_rbc.options import Options
 
 FOLDER = Path(__file__).parent
 SETTINGS = FOLDER / "settings.yaml"
-PLANS = ("plan", "regimes")
+PLANS = ("plan", "regimes", "default")
 """Files of this folder, in the order in which they were written down."""
 
 

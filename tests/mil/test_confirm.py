@@ -46,7 +46,9 @@ def test_a_plan_is_complete(name: str, tmp_path: Path) -> None:
 def test_a_plan_is_found_by_its_hash() -> None:
     for name in PLANS:
         assert Plan.of(Plan.read(name).sha256) == Plan.read(name)
-    with pytest.raises(RunError, match="no plan has the hash '0': there are plan, regimes"):
+    with pytest.raises(
+        RunError, match="no plan has the hash '0': there are plan, regimes, default"
+    ):
         Plan.of("0")
 
 
@@ -70,7 +72,7 @@ def test_regimes_are_pooled_apart(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert command(module.main, [*given, "plan"]) == 2
     assert "another plan than plan.yaml" in capsys.readouterr().err
     assert command(module.main, [*given, "nothing"]) == 2
-    assert "there is no plan 'nothing': there are plan, regimes" in capsys.readouterr().err
+    assert "there is no plan 'nothing': there are plan, regimes, default" in capsys.readouterr().err
 
 
 def test_pooling_agrees_with_statsmodels() -> None:
