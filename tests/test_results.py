@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 import torchtopo
+from mil_rbc.confirm.effects import detectable, pool
 from mil_rbc.confirm.plan import Plan
+from mil_rbc.confirm.report import as_effects, chosen, effects, interval, points
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +25,7 @@ if Path(torchtopo.__file__).parents[1] != ROOT:
 sys.path.append(str(ROOT / "tools"))
 
 from keep_trials import COLUMNS, SETTINGS  # noqa: E402
+from marks.several import holm  # noqa: E402
 from results_table import main  # noqa: E402
 
 
@@ -76,6 +79,7 @@ def keep(tmp_path: Path, name: str, rows: list[dict[str, Any]]) -> None:
     (tmp_path / "runs").mkdir(exist_ok=True)
     common = {"topology": "off", "run": 0, "fold": 0, "train_bags": 60, "test_bags": 30,
               "epochs": 15, "lr": 0.0002, "beta_decay": 0.5, "deviation": "shared",
+              "averaged_epochs": 0, "schedule": "constant", "attention": "plain", "dropout": 0.0,
               "cross_entropy": 0.5, "activation": "elu", "convention": "mil",
               "lam": 0.1}  # fmt: skip
     every = pd.DataFrame([{**common, **row} for row in rows])
@@ -122,9 +126,16 @@ def test_the_term_is_set_beside_every_other_arm(tmp_path: Path):
     ])  # fmt: skip
     text = filled(tmp_path, "beside: a")
     # Gains 0.1 and 0.2: the variance 0.005 times 1/2 + 30/60 gives t = 0.15 / 0.0707, p = 0.28
-    assert "| max | off | 75.00 ± 7.1 | +15.0 | 0.280 | 2 of 2 | 0.50 |" in text
-    assert "| max | signature | 90.00 ± 14.1 | – | – | – | 0.50 |" in text
-    assert "| max | off, lr 0.0001 | 90.00 ± 0.0 | +0.0 | 1.000 | 1 of 2 | 0.50 |" in text
+    assert "| max | off | 75.00 ± 7.1 | +15.0 | 0.280 | – | 2 of 2 | 0.50 |" in text
+    assert "| max | signature | 90.00 ± 14.1 | – | – | – | – | 0.50 |" in text
+    assert "| max | off, lr 0.0001 | 90.00 ± 0.0 | +0.0 | 1.000 | 1.000 | 1 of 2 | 0.50 |" in text
+
+
+def test_many_comparisons_are_corrected_as_statsmodels_does():
+    statsmodels = pytest.importorskip("statsmodels.stats.multitest")
+    p = {"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.9}
+    theirs = statsmodels.multipletests(list(p.values()), method="holm")[1]
+    assert list(map(holm(p).get, p)) == pytest.approx(theirs)
 
 
 def test_gains_are_set_beside_the_units_that_died(tmp_path: Path):
@@ -165,6 +176,7 @@ def test_a_confirmatory_experiment_is_written_as_its_report_says_it(tmp_path: Pa
     assert "**Partial: elephant-relu-authors, nih-relu-authors" in text
     assert "| attention, relu-authors | auroc | 2 | +21.0 | " in text
     assert "| attention, elu-paper | auroc | 2 | +11.0 | " in text
+    assert (tmp_path / "results" / "second.png").stat().st_size > 5000
 
 
 def test_what_is_gained_is_read_over_replicates(tmp_path: Path):
@@ -190,17 +202,13 @@ def test_what_is_gained_is_read_over_replicates(tmp_path: Path):
 
 
 def test_settings_are_set_beside_the_first_within_replicates(tmp_path: Path):
-    head = "epochs,dropout,pooling,topology,accuracy_mean,auroc_mean\n"
-    for replicate, gain in ((1, 0.01), (2, 0.03)):
-        folder = tmp_path / "runs" / "a" / str(replicate)
-        folder.mkdir(parents=True)
-        settings = (15, 0.0, 0.0), (30, 0.0, 2 * gain), (15, 0.3, -gain)
-        rows = [
-            f"{epochs},{dropout},{pooling},off,{0.5 + more},0.8\n"
-            for epochs, dropout, more in settings
-            for pooling in ("max", "average")
-        ]
-        (folder / "sweep.csv").write_text(head + "".join(rows))
+    keep(tmp_path, "a", [
+        {"of": f"a/{replicate}/cell", "pooling": pooling, "auroc": 0.8, "accuracy": 0.5 + more,
+         "epochs": epochs, "dropout": dropout}
+        for replicate, gain in ((1, 0.01), (2, 0.03))
+        for epochs, dropout, more in ((15, 0.0, 0.0), (30, 0.0, 2 * gain), (15, 0.3, -gain))
+        for pooling in ("max", "average")
+    ])  # fmt: skip
     text = filled(tmp_path, "chosen: a")
     assert "| as it is | 80.00 | 50.00 | 80.0 / 50.0 | 80.0 / 50.0 |  |  |  |" in text
     # Both measures gain 1 and 3 points over two: 2 ± 12.7 · 1
@@ -208,3 +216,41 @@ def test_settings_are_set_beside_the_first_within_replicates(tmp_path: Path):
     assert f"| epochs 30 | 80.00 | 54.00 | 80.0 / 54.0 | 80.0 / 54.0 | {gained}" in text
     assert "| dropout 0.3 | 80.00 | 48.00 |" in text
     assert "| 0 of 2 |" in text
+
+
+PAGES = [ROOT / "docs" / "results.md", *sorted((ROOT / "docs" / "results").glob("*.md"))]
+TRIALS = ROOT / "docs" / "results" / "trials"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_tables_of_kept_trials_are_written_again_as_they_are(page: Path, tmp_path: Path):
+    again = tmp_path / page.name
+    again.write_text(page.read_text())
+    main(again, TRIALS)
+    assert again.read_text() == page.read_text()
+
+
+def test_every_trial_that_is_kept_is_in_a_table():
+    marks = re.findall(r"^<!-- \w+: (.+) -->$", "\n".join(p.read_text() for p in PAGES), re.M)
+    assert {p.stem for p in TRIALS.glob("*.csv")} <= {n for names in marks for n in names.split()}
+
+
+@pytest.mark.parametrize(("name", "file"), [("plan", "confirm"), ("regimes", "regimes")])
+def test_readme_and_page_answer_what_the_plans_found(name: str, file: str):
+    plan = Plan.read(name)
+    trials = pd.read_csv(TRIALS / f"{file}.csv")
+    assert set(trials["plan"]) == {plan.sha256[:12]}
+    table = effects(plan, trials.assign(cohort=trials["of"].str.split("/").str[-1]))
+    primary = plan.primary
+    rows = chosen(table, primary["pooling"], primary["outcome"], primary["pooled_over"])
+    assert len(rows) == len(primary["pooled_over"])
+    found = pool(as_effects(rows))
+    said = f"{points(found.mean)} (95 % {interval(found.low, found.high)})".replace("-", "−")
+    size = f"{100 * detectable(as_effects(rows)):.1f}"
+    for page in ("README.md", "docs/results.md"):
+        answer = " ".join((ROOT / page).read_text().split())
+        assert said.replace("95 % ", "") in answer.replace("95 % ", ""), said
+        assert re.search(
+            rf"gains? of ({size} and|[\d.]+ and {size}|{size}) would have been", answer
+        )
+        assert plan.sha256[:12] in answer

@@ -10,7 +10,6 @@ A page marks where they go, and everything between the two marks is written anew
     <!-- presets: rendered -->   scores of the anomaly-aware pooling, as tested and fitted anew
     <!-- speed: rendered -->      seconds of an epoch with and without topology
     <!-- summary: a b c -->      differences of several runs side by side
-    <!-- chosen: a b -->         settings beside the first, in replicates RUNS/a/1, RUNS/a/2, ...
     <!-- /table -->
 
 Others are of trials that `tools/keep_trials.py` has kept, in RUNS/NAME.csv:
@@ -20,6 +19,7 @@ Others are of trials that `tools/keep_trials.py` has kept, in RUNS/NAME.csv:
     <!-- confirm: a -->          a confirmatory experiment, as its report says it; its forest plot
                              is results/a.png beside the page
     <!-- replicates: a b -->     what is gained in replicates, a/1, a/2, ..., each a sweep
+    <!-- chosen: a b -->         settings beside the first, in replicates
     <!-- /table -->
 
 Functions of `tools/marks` make them. A mark is left as it is where a run it names is not there.
@@ -51,11 +51,11 @@ KINDS: dict[str, tuple[Callable[..., str], str]] = {
     "presets": (presets, "explanations.csv"),
     "speed": (speed, "results.csv"),
     "summary": (summary, "paired.csv"),
-    "chosen": (chosen, "*/sweep.csv"),
     "beside": (beside, ""),
     "dead": (dead, ""),
     "confirm": (confirm, ""),
     "replicates": (replicates, ""),
+    "chosen": (chosen, ""),
 }
 MARK = re.compile(rf"(<!-- ({'|'.join(KINDS)}): ([^>]*?) -->\n)(.*?)(<!-- /table -->)", re.S)
 

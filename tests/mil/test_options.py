@@ -92,7 +92,7 @@ def test_presets() -> None:
     default, _ = parse("x", "", [])
     assert (default.pooling, default.topology) == (list(POOLINGS), ["off", "signature"])
     assert (default.folds, default.runs) == (3, 3)
-    # Chosen on validation folds, see docs/results.md
+    # Chosen on validation folds, see docs/results/preset.md
     assert (default.lr, default.epochs, default.latent, default.hidden) == (4e-4, 15, 128, 128)
     assert default.averaged_epochs == 5
     former, _ = parse("x", "", ["--preset", "former"])

@@ -60,9 +60,10 @@ def dead(runs: Path, name: str) -> str:
     d = offs["elu"]["auroc"] - offs["relu"]["auroc"]
     rows.append(["both", "elu minus relu, without", "", "", by_seed(d),
                  other_bags(d, offs["elu"]), *[""] * 6])  # fmt: skip
-    effects = table(["pooling", "heads", "AUROC, without", "with", "difference (95 %)", "p",
-                     "accuracy, difference (95 %)", "dead units, without, first epoch", "last",
-                     "with, first epoch", "last", "difference, last (95 %)"], rows)  # fmt: skip
+    effects = table(["pooling", "heads", "AUROC, without", "with", "difference (95 %)",
+                     "p, other bags", "accuracy, difference (95 %)",
+                     "dead units, without, first epoch", "last", "with, first epoch", "last",
+                     "difference, last (95 %)"], rows)  # fmt: skip
     heads = table(["pooling", "heads", "died whole in neither arm", "without only", "with only",
                    "in both", "p", "rank correlation, change in dead share and gain (95 %)"],
                   died)  # fmt: skip

@@ -73,26 +73,22 @@ def chosen(runs: Path, names: str) -> str:
     What is chosen by is the mean of accuracy and AUROC; the difference from the first setting is
     taken within a replicate.
     """
-    found, measured = [], ["auroc_mean", "accuracy_mean"]
-    for path in (p for name in names.split() for p in sorted((runs / name).glob("*/sweep.csv"))):
-        of = pd.read_csv(path)
-        axes = list(of.columns[: list(of.columns).index("pooling")])
-        first = of[axes].iloc[0]
-        settings = [", ".join(f"{a} {row[a]:g}" if isinstance(row[a], float) else f"{a} {row[a]}"
-                              for a in axes if row[a] != first[a]) or "as it is"
-                    for _, row in of[axes].iterrows()]  # fmt: skip
-        of = of.assign(setting=settings, replicate=path.parent.name, both=of[measured].mean(axis=1))
-        found.append(of[["setting", "replicate", "pooling", *measured, "both"]])
-    every = pd.concat(found).drop_duplicates(["setting", "replicate", "pooling"])
-    rows, first = [], every["setting"].iloc[0]
+    trials, measured = kept(runs, names), ["auroc", "accuracy"]
+    trials = trials[trials["topology"] != "linear"]
+    setting = trials["other"].str.removeprefix(", ").replace("", "as it is")
+    replicate = trials["of"].str.split("/").str[1]
+    every = trials.assign(setting=setting, replicate=replicate, both=trials[measured].mean(axis=1))
+    every = every.drop_duplicates(["setting", "replicate", "pooling", "run", "fold"])
+    first = every["setting"].iloc[0]
     by = every.groupby(["setting", "replicate"], sort=False)["both"].mean().unstack(sort=False)
-    for setting, of in every.groupby("setting", sort=False):
-        d = (by.loc[setting] - by.loc[first]).dropna()
+    rows = []
+    for name, of in every.groupby("setting", sort=False):
+        d = (by.loc[name] - by.loc[first]).dropna()
         interval = " to ".join(map(signed, effect(d.tolist(), train=1, test=0).interval()))
         poolings = 100 * of.groupby("pooling", sort=False)[measured].mean()
-        rows.append([setting, *(percent(of[m].mean(), float("nan")) for m in measured),
+        rows.append([str(name), *(percent(of[m].mean(), float("nan")) for m in measured),
                      *(f"{a:.1f} / {b:.1f}" for a, b in poolings.itertuples(index=False)),
-                     *(["", "", ""] if setting == first else
+                     *(["", "", ""] if name == first else
                        [signed(d.mean()), interval, f"{(d > 0).sum()} of {len(d)}"])])  # fmt: skip
     head = ["setting", "AUROC", "accuracy", *dict.fromkeys(every["pooling"]), "mean of both, gain",
             "95 %", "higher in"]  # fmt: skip

@@ -18,7 +18,7 @@ def minutes(seconds: float) -> str:
 
 
 def run(runs: Path, name: str) -> str:
-    """Command, settings and tables of one run."""
+    """Command, settings and tables of one run, logistic regression below its poolings."""
     folder = runs / name
     config = stored(folder)
     record = config["record"]
@@ -51,6 +51,10 @@ def run(runs: Path, name: str) -> str:
             arms = [percent(row[word], float("nan")) for word in ARMS.values()]
             rows.append([row["pooling"], SHOWN[row["metric"]], *arms, signed(row["difference"]),
                          f"{row['p']:.2f}", interval])  # fmt: skip
+    if (folder / "baselines.csv").exists():
+        for name, of in pd.read_csv(folder / "baselines.csv").groupby("baseline", sort=False):
+            rows += [[f"*{name}, linear*", title, percent(of[metric].mean(), of[metric].std()),
+                      *[""] * 4] for metric, title in SHOWN.items()]  # fmt: skip
     main = table(["pooling", "", "without", "with", "difference", "p", "95 % interval"], rows)
     rows = []
     for pooling in dict.fromkeys(p for p, _ in table1.index):
@@ -61,4 +65,5 @@ def run(runs: Path, name: str) -> str:
     geometry = table(["pooling", "matched pairs, without", "with", "Spearman A^X, A^Z, without",
                       "with", "λ·L_topo / L_class, last epoch"], rows)  # fmt: skip
     command = re.sub(r"--data \S*?([^/ ]+)(?= |$)", r"--data PATH/\1", record["command"])
+    command = re.sub(r"--out \S*?([^/ ]+)(?= |$)", r"--out runs/\1", command)
     return f"```console\n{command}\n```\n\n{said}\n\n{main}\n\n{geometry}\n"

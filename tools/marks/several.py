@@ -34,7 +34,10 @@ def summary(runs: Path, names: str) -> str:
 
 
 def beside(runs: Path, name: str) -> str:
-    """AUROC with the term minus that of every other arm, paired by fold and run."""
+    """AUROC with the term minus that of every other arm, paired by fold and run.
+
+    Arms other than "off" are controls; Holm's correction is over a pooling's controls.
+    """
     trials = kept(runs, name)
     trials = trials[trials["topology"] != "linear"]
     rows = []
@@ -45,13 +48,26 @@ def beside(runs: Path, name: str) -> str:
         }
         term = arms["signature"]
         sizes = term["train_bags"].mean(), term["test_bags"].mean()
+        gains = {arm: (term["auroc"] - part["auroc"]).dropna() for arm, part in arms.items()
+                 if part is not term}  # fmt: skip
+        p = {arm: corrected_t_test(d.tolist(), *sizes).p for arm, d in gains.items()}
+        controls = holm({arm: p[arm] for arm in p if arm != "off"})
         for arm, part in arms.items():
-            cells = [percent(part["auroc"].mean(), part["auroc"].std()), *["–"] * 3]
-            if part is not term:
-                gains = (term["auroc"] - part["auroc"]).dropna()
-                found = corrected_t_test(gains.tolist(), *sizes)
-                cells[1:] = [signed(gains.mean()), f"{found.p:.3f}",
-                             f"{(gains > 0).sum()} of {len(gains)}"]  # fmt: skip
+            cells = [percent(part["auroc"].mean(), part["auroc"].std()), *["–"] * 4]
+            if arm in gains:
+                d, corrected = gains[arm], controls.get(arm)
+                cells[1:] = [signed(d.mean()), f"{p[arm]:.3f}",
+                             "–" if corrected is None else f"{corrected:.3f}",
+                             f"{(d > 0).sum()} of {len(d)}"]  # fmt: skip
             rows.append([str(pooling), arm, *cells, f"{part['cross_entropy'].mean():.2f}"])
-    return table(["pooling", "arm", "AUROC", "signature minus it", "p", "higher in",
+    return table(["pooling", "arm", "AUROC", "signature minus it", "p", "Holm", "higher in",
                   "cross-entropy"], rows) + "\n"  # fmt: skip
+
+
+def holm(p: dict[str, float]) -> dict[str, float]:
+    """p-values corrected for their number (Holm 1979)."""
+    corrected, least = {}, 0.0
+    for rank, name in enumerate(sorted(p, key=lambda name: p[name])):
+        least = max(least, min(1.0, (len(p) - rank) * p[name]))
+        corrected[name] = least
+    return corrected

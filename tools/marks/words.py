@@ -11,6 +11,9 @@ import yaml
 ARMS = {"off": "without", "signature": "with"}
 SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
 
+VARIED = ("epochs", "averaged_epochs", "lr", "schedule", "beta_decay", "deviation", "attention",
+          "dropout")  # fmt: skip
+
 
 def signed(value: float, digits: int = 1) -> str:
     """A difference in percentage points."""
@@ -31,7 +34,7 @@ def kept(runs: Path, names: str) -> pd.DataFrame:
     every = pd.concat([pd.read_csv(runs / f"{name}.csv") for name in names.split()])
     first = every.iloc[0]
     other = pd.Series("", index=range(len(every)))
-    for name in ("epochs", "lr", "beta_decay", "deviation"):
+    for name in VARIED:
         shown = every[name].map("{:g}".format if every[name].dtype.kind in "if" else str)
         other += [f", {name} {s}" if v != first[name] else ""
                   for v, s in zip(every[name], shown, strict=True)]  # fmt: skip
