@@ -144,16 +144,28 @@ def strength(row: pd.Series) -> str:
 
 
 def best(table: pd.DataFrame, baselines: pd.DataFrame) -> str:
-    """The models of Table 1 with the highest accuracy and with the highest AUROC, in words."""
-    named = [(f"{r['pooling']} pooling {figures.named(r['topology'])}", r)
-             for _, r in table.iterrows()]  # fmt: skip
-    named += [(BASELINE.format(r["baseline"]), r) for _, r in baselines.iterrows()]
+    """The models with the highest accuracy and AUROC, without topology and with it, in words.
+
+    The answer is about the same pooling with and without; who chooses a model asks this too.
+    """
+    sides: dict[str, list[tuple[str, pd.Series]]] = {"without topology": [], "with it": []}
+    for _, row in table.iterrows():
+        arm = ARMS[row["topology"]]
+        added = arm.term is not None or arm.summaries
+        alone = row["topology"] in (OFF, "signature")
+        name = f"{row['pooling']} pooling" + ("" if alone else f", {arm.noun}")
+        sides["with it" if added else "without topology"].append((name, row))
+    for _, row in baselines.iterrows():
+        sides["without topology"].append((BASELINE.format(row["baseline"]), row))
     said = []
-    for metric, unit in (("accuracy", " %"), ("auroc", "")):
-        name, row = max(named, key=lambda pair: pair[1][f"{metric}_mean"])
-        said.append(f"highest {TITLES[metric] if metric == 'auroc' else metric} "
-                    f"{100 * row[f'{metric}_mean']:.1f}{unit}, {name}")  # fmt: skip
-    return f"Of all that was tried: {'; '.join(said)}."
+    for metric, title, unit in (("accuracy", "accuracy", " %"), ("auroc", "AUROC", "")):
+        parts = []
+        for side, named in sides.items():
+            if named:
+                name, row = max(named, key=lambda pair: pair[1][f"{metric}_mean"])
+                parts.append(f"{100 * row[f'{metric}_mean']:.1f}{unit} {side} ({name})")
+        said.append(f"the highest {title} is {' and '.join(parts)}")
+    return f"Of all that was tried, {'; '.join(said)}."
 
 
 def _signed(share: float) -> str:

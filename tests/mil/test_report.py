@@ -19,7 +19,7 @@ from mil_rbc.data.bags import Cohort, Words
 from mil_rbc.options import Options
 from mil_rbc.report import bag as bag_page
 from mil_rbc.report import figures
-from mil_rbc.report.page import answers, departures, verdicts
+from mil_rbc.report.page import answers, best, departures, verdicts
 from mil_rbc.report.tables import compared
 from mil_rbc.run import main
 from tests.mil.commands import arguments, bags_folder
@@ -186,6 +186,23 @@ def test_the_first_screen_answers_the_question(page: Path) -> None:
     assert f"accuracy moves by {100 * overall.loc['accuracy', 'difference']:+.1f}" in said
     assert f"{100 * overall.loc['auroc', 'bootstrap_low']:+.1f} to" in said
     assert text.index("</h1>") < answer.start() < text.index("<h2>")
+
+
+def test_the_best_with_topology_is_said_beside_the_best_without() -> None:
+    table = pd.DataFrame(
+        [("average", "off", 0.8, 0.9), ("max", "weight_decay", 0.7, 0.95),
+         ("average", "signature", 0.7, 0.91), ("max", "spread", 0.75, 0.6)],
+        columns=["pooling", "topology", "accuracy_mean", "auroc_mean"],
+    )  # fmt: skip
+    linear = pd.DataFrame([("mean", 0.85, 0.5)], columns=["baseline", *table.columns[2:]])
+    assert best(table, linear) == (
+        "Of all that was tried, the highest accuracy is 85.0 % without topology (mean of the "
+        "instances, logistic regression) and 75.0 % with it (max pooling, the spread loss); the "
+        "highest AUROC is 95.0 without topology (max pooling, weight decay) and 91.0 with it "
+        "(average pooling)."
+    )
+    assert best(table[:1], linear[:0]).endswith("the highest AUROC is 90.0 without topology "
+                                                "(average pooling).")  # fmt: skip
 
 
 @pytest.mark.parametrize(
