@@ -59,7 +59,7 @@ def steps(pooling: str, cells: int, features: int) -> list[Callable[[], object]]
     latents, one = torch.randn(cells, options.latent), torch.tensor(1.0)
     metrics, scales = ("precomputed", "euclidean"), (None, None, one, None, 1.0, 1.0, float(cells))
     asked = (False, True, False, True)
-    known = (space.distances, latents, space.pairs, *metrics, *scales, *asked)
+    known = (space.x, latents, space.pairs, *metrics, *scales, *asked)
     return [*made, lambda: registry.signature_step(*known)]
 
 

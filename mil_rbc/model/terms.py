@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-import torchtopo
 from mil_rbc.model.choices import Convention
 from mil_rbc.model.topology import InputSpace
 from mil_rbc.model.variants import ARMS
+from torchtopo.nn import ConnectivityLoss, RTDLite, SignatureLoss, SpreadLoss
 
 
 class OfSpaces(nn.Module):
     """A loss between a bag's image space and its latents (N, F)."""
 
-    def __init__(self, loss: nn.Module, pairs: bool = False) -> None:
+    def __init__(self, loss: SignatureLoss | RTDLite) -> None:
         super().__init__()
-        self.loss, self.pairs = loss, pairs
+        self.loss = loss
 
     def forward(self, space: InputSpace, latents: Tensor) -> Tensor:
-        given = {"pairs_x": space.pairs} if self.pairs else {}
-        found: Tensor = self.loss(space.distances, latents, **given)
+        self.loss.metric_x = space.metric  # bags differ in it
+        given = {"pairs_x": space.pairs} if isinstance(self.loss, SignatureLoss) else {}
+        found: Tensor = self.loss(space.x, latents, **given)
         return found
 
 
@@ -37,23 +38,22 @@ class OfLatents(nn.Module):
 
 def signature(convention: Convention) -> nn.Module:
     """The signature loss between image space and latents."""
-    loss = torchtopo.nn.SignatureLoss(convention=convention, metric_x="precomputed")
-    return OfSpaces(loss, pairs=True)
+    return OfSpaces(SignatureLoss(convention=convention))
 
 
 def connectivity(_: Convention) -> nn.Module:
     """The connectivity loss of the latents."""
-    return OfLatents(torchtopo.nn.ConnectivityLoss())
+    return OfLatents(ConnectivityLoss())
 
 
 def spread(_: Convention) -> nn.Module:
     """The spread loss of the latents."""
-    return OfLatents(torchtopo.nn.SpreadLoss())
+    return OfLatents(SpreadLoss())
 
 
 def rtd_lite(_: Convention) -> nn.Module:
     """RTD-Lite between image space and latents."""
-    return OfSpaces(torchtopo.nn.RTDLite(metric_x="precomputed"))
+    return OfSpaces(RTDLite())
 
 
 class Regularizer(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,20 +19,38 @@ from mil_rbc.model.mil import to_unit
 Standardizer = Callable[[Tensor], Tensor]
 
 
+LARGE = 1024
+"""Cells up to which a bag's A^X is kept whole, and correlated over all pairs of cells."""
+
+
 class InputSpace(NamedTuple):
     """The image space of one bag: constant, so measured once.
 
     Attributes:
-        distances: A^X, (N, N) float32.
+        x: A^X, (N, N) float32. Of more than `LARGE` cells the points (N, D) that it is measured on:
+            a loss reads 2(N-1) of its entries, and thousands of cells would have millions.
+        metric: what `x` is.
         pairs: π^X, (N-1, 2) int64.
     """
 
-    distances: Tensor
+    x: Tensor
+    metric: Literal["precomputed", "euclidean"]
     pairs: Tensor
 
     def to(self, device: torch.device) -> InputSpace:
         """The same on another device."""
-        return InputSpace(self.distances.to(device), self.pairs.to(device))
+        return self._replace(x=self.x.to(device), pairs=self.pairs.to(device))
+
+    def distances(self, cells: Tensor) -> Tensor:
+        """A^X of some cells (n,), (n, n)."""
+        if self.metric == "precomputed":
+            return self.x[cells][:, cells]
+        return _distances(self.x[cells])
+
+
+def evenly(count: int) -> Tensor:
+    """At most `LARGE` of so many cells, evenly from first to last."""
+    return torch.linspace(0, count - 1, min(count, LARGE)).round().long()
 
 
 def input_space(points: Tensor, scale: Scale, std: float = 1.0) -> InputSpace:
@@ -43,9 +61,17 @@ def input_space(points: Tensor, scale: Scale, std: float = 1.0) -> InputSpace:
         scale: what divides A^X: a key of `SCALES`.
         std: the deviation, for `"std"`.
     """
-    distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-    distances = distances / {"none": 1.0, "rms": points.shape[1] ** 0.5, "std": std}[scale]
-    return InputSpace(distances, torchtopo.vietoris_rips_pairs(distances, metric="precomputed"))
+    by = {"none": 1.0, "rms": points.shape[1] ** 0.5, "std": std}[scale]
+    if len(points) > LARGE:
+        points = points / by
+        return InputSpace(points, "euclidean", torchtopo.vietoris_rips_pairs(points))
+    distances = _distances(points) / by
+    pairs = torchtopo.vietoris_rips_pairs(distances, metric="precomputed")
+    return InputSpace(distances, "precomputed", pairs)
+
+
+def _distances(points: Tensor) -> Tensor:
+    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _flat(instances: Tensor, _: Standardizer) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import get_args
 
@@ -18,7 +19,7 @@ from mil_rbc.model.choices import Preset
 from mil_rbc.model.gaussian import ControlGaussian
 from mil_rbc.model.mil import MILModel
 from mil_rbc.model.objective import BagData
-from mil_rbc.model.topology import input_space, points_of, resolve_space
+from mil_rbc.model.topology import evenly, input_space, points_of, resolve_space
 from mil_rbc.model.variants import ARMS, POOLINGS
 from mil_rbc.options import Options
 from mil_rbc.run_folder import RunFolder
@@ -56,7 +57,7 @@ class Example:
     """One test bag, seen by the models with and without topology.
 
     Attributes:
-        bag: the bag.
+        bag: the bag, of a large one some cells.
         pooling: of the models.
         anomalous: (N,) 1, 0, or -1 where the cell's label is not known.
         points: (N, D) the points A^X is measured on.
@@ -222,27 +223,39 @@ def example(
     instances = torch.from_numpy(np.array(bag.instances))
     space = resolve_space(options.space, cohort.kind, crops=bag.crops is not None)
     points = points_of(instances, cohort.kind, space, first.standardize, bag.crops)
-    measured = input_space(points, "none" if options.scale == "std" else options.scale)
-    data = BagData(instances, torch.tensor(bag.label), measured)
+    scale = "none" if options.scale == "std" else options.scale
+    data = BagData(instances, torch.tensor(bag.label), input_space(points, scale))
+    cells = evenly(len(bag))
+    if len(cells) < len(bag):
+        rule += f"; of its {len(bag)} cells {len(cells)} are shown, taken evenly"
+        bag = _some(bag, cells.numpy())
+    measured = input_space(points[cells], scale)
     return Example(
         bag=bag,
         pooling=pooling,
         anomalous=_anomalous(cohort, bag),
-        points=points.double().numpy(),
-        distances=measured.distances.double().numpy(),
+        points=points[cells].double().numpy(),
+        distances=measured.x.double().numpy(),
         pairs=measured.pairs.numpy(),
-        order=_order(measured.distances.double().numpy(), _anomalous(cohort, bag)),
-        views={arm: view(model, data, index) for arm, model in models.items()},
+        order=_order(measured.x.double().numpy(), _anomalous(cohort, bag)),
+        views={arm: view(model, data, index, cells) for arm, model in models.items()},
         rule=rule,
         space=SPACE_NAMES[space],
     )
 
 
+def _some(bag: Bag, cells: NDArray[np.int64]) -> Bag:
+    """Some cells of a bag."""
+    arrays = {name: getattr(bag, name) for name in ("instances", "images", "cell_labels", "crops")}
+    there = {name: array[cells] for name, array in arrays.items() if array is not None}
+    return dataclasses.replace(bag, **there)
+
+
 @torch.no_grad()
-def view(model: MILModel, data: BagData, index: int) -> View:
-    """What a model makes of a bag."""
+def view(model: MILModel, data: BagData, index: int, cells: torch.Tensor) -> View:
+    """What a model makes of a bag, of which these cells are shown."""
     prediction = evaluate(model, data, index)
-    latents = model.encode(data.instances)
+    latents = model.encode(data.instances)[cells]
     measured = input_space(latents, "none")
     named = {
         "anomaly score": prediction.anomaly,
@@ -251,8 +264,8 @@ def view(model: MILModel, data: BagData, index: int) -> View:
     }
     name, scores = next((k, v) for k, v in named.items() if v is not None)
     return View(
-        prediction, latents.double().numpy(), measured.distances.double().numpy(),
-        measured.pairs.numpy(), scores, name,
+        prediction, latents.double().numpy(), measured.x.double().numpy(),
+        measured.pairs.numpy(), scores[cells.numpy()], name,
     )  # fmt: skip
 
 

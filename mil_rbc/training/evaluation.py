@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from mil_rbc.data.bags import Cohort
 from mil_rbc.model.mil import MILModel, Output
-from mil_rbc.model.topology import matched
+from mil_rbc.model.topology import InputSpace, evenly, matched
 
 if TYPE_CHECKING:
     from mil_rbc.model.objective import BagData
@@ -35,7 +35,8 @@ class Prediction:
         weights: (N,) how much each cell counts in the pooling.
         attention, anomaly: (N,) or `None`.
         matched: share of the N-1 pairs that image space and latents have in common.
-        spearman: rank correlation of A^X and A^Z over all pairs of cells; nan below three cells.
+        spearman: rank correlation of A^X and A^Z over all pairs of cells, of a large bag's over
+            those of some of its cells; nan below three cells.
     """
 
     index: int
@@ -82,7 +83,7 @@ def evaluate(model: MILModel, bag: BagData, index: int) -> Prediction:
         attention=None if pooled.attention is None else _numpy(pooled.attention[0]),
         anomaly=None if pooled.anomaly is None else _numpy(pooled.anomaly[0]),
         matched=float(matched(bag.space, latents)) / max(n - 1, 1),
-        spearman=_rank_correlation(bag.space.distances, latents),
+        spearman=_rank_correlation(bag.space, latents),
     )
 
 
@@ -90,10 +91,11 @@ def _numpy(x: torch.Tensor) -> Floats:
     return x.double().cpu().numpy()
 
 
-def _rank_correlation(distances: torch.Tensor, latents: torch.Tensor) -> float:
-    n = len(distances)
-    a = distances[tuple(torch.triu_indices(n, n, offset=1))].cpu().numpy()
-    b = torch.pdist(latents).cpu().numpy()
+def _rank_correlation(space: InputSpace, latents: torch.Tensor) -> float:
+    cells = evenly(len(latents)).to(latents.device)
+    upper = tuple(torch.triu_indices(len(cells), len(cells), offset=1))
+    a = space.distances(cells)[upper].cpu().numpy()
+    b = torch.pdist(latents[cells]).cpu().numpy()
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(spearmanr(a, b).statistic)

@@ -15,6 +15,7 @@ import yaml
 import torchtopo
 from mil_rbc.cli import command
 from mil_rbc.data.bags import Cohort
+from mil_rbc.model import topology
 from mil_rbc.model.mil import Architecture, Head, MILModel
 from mil_rbc.model.summaries import SUMMARIES, summaries
 from mil_rbc.model.terms import Regularizer
@@ -89,6 +90,34 @@ def test_every_loss_has_the_gradient_of_torchtopos_own(arm: str) -> None:
     assert float(loss.detach()) == pytest.approx(float(direct.detach()), rel=1e-4)
     grads = [torch.autograd.grad(value, z)[0] for value in (loss, direct)]
     torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", ["none", "rms", "std"])
+@pytest.mark.parametrize(
+    ("convention", "arm"),
+    [("paper", "signature"), ("mil", "signature"), ("topoae", "signature"), ("paper", "rtd_lite")],
+)
+def test_a_large_bag_has_the_loss_of_its_matrix_without_one(
+    convention: Any, arm: str, scale: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, z = torch.randn(40, 5), torch.randn(40, 4, requires_grad=True)
+    whole = input_space(x, scale, 2.0)
+    monkeypatch.setattr(topology, "LARGE", 39)
+    points = input_space(x, scale, 2.0)
+    assert (whole.metric, points.metric) == ("precomputed", "euclidean")
+    assert points.x.shape == x.shape
+    assert torch.equal(whole.pairs, points.pairs)
+    cells = topology.evenly(40)
+    assert len(cells) == 39
+    assert (int(cells[0]), int(cells[-1])) == (0, 39)
+    torch.testing.assert_close(points.distances(cells), whole.distances(cells))
+    term = Regularizer(convention, arm)
+    found = []
+    for space in (whole, points, whole):  # bags of both kinds in turn
+        loss = term(space, z)
+        found.append((loss.detach(), *torch.autograd.grad(loss, z)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[0], found[2])
 
 
 def test_summaries_are_of_the_deaths_and_ignore_padding() -> None:
@@ -248,7 +277,7 @@ def test_std_divides_by_the_spread_of_the_training_bags(make_training: Make) -> 
         scaled.bags._points(int(i), scaled.bags[int(i)].instances).numpy() for i in scaled.train
     ])  # fmt: skip
     index = int(scaled.test[0])
-    ratio = plain.bags[index].space.distances / scaled.bags[index].space.distances
+    ratio = plain.bags[index].space.x / scaled.bags[index].space.x
     off = ~torch.eye(len(ratio), dtype=torch.bool)
     assert torch.allclose(ratio[off], torch.tensor(points.std(), dtype=torch.float32), rtol=1e-4)
 

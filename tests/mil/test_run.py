@@ -71,6 +71,27 @@ def test_a_bag_is_seen_without_the_term_before_it_is_seen_with_it(out: Path, dat
     assert list(shown.views) == ["off", "signature"]
 
 
+def test_of_a_large_bag_some_cells_are_shown_and_correlated(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mil_rbc.model.topology.LARGE", 5)
+    given = ["--pooling", "attention", "--folds", "2"]
+    assert command(main, arguments(data, tmp_path / "out", *given)) == 0
+    options, _ = parse("mil_rbc.run", "", arguments(data, tmp_path / "out", *given))
+    cohort = load_cohort(RunFolder(tmp_path / "out").cohort)
+    shown = explain.example(cohort, grid(options), deal_runs(cohort, options), options)
+    assert shown is not None
+    size = next(len(bag) for bag in cohort.bags if bag.bag == shown.bag.bag)
+    assert size > 5
+    assert f"of its {size} cells 5 are shown" in (tmp_path / "out" / "report.html").read_text()
+    assert len(shown.bag) == len(shown.bag.images) == len(shown.anomalous) == 5
+    for seen in shown.views.values():
+        assert seen.distances.shape == (5, 5)
+        assert len(seen.scores) == 5
+        assert len(seen.prediction.weights) == size
+    assert pd.read_csv(tmp_path / "out" / "results.csv")["spearman"].between(-1, 1).all()
+
+
 @pytest.mark.skipif(not GRADIENTS.exists(), reason="tests apart from the sources")
 def test_gradients_of_a_run_are_tabled(out: Path) -> None:
     done = subprocess.run(

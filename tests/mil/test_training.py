@@ -325,7 +325,7 @@ def test_image_space_of_vectors_is_kept_for_its_training_fold(
     first = make_training("average", "signature").bags
     other = make_training("average", "signature", fold=1).bags
     bag = int(first.cohort.labels.argmax())
-    assert not torch.equal(first.spaces[bag].distances, other.spaces[bag].distances)
+    assert not torch.equal(first.spaces[bag].x, other.spaces[bag].x)
     monkeypatch.setattr(module, "input_space", None)
     make_training("max", "off", fold=1)
 
@@ -342,8 +342,8 @@ def test_spaces_of_crops(space: Any) -> None:
 
 def test_rms_scale_does_not_grow_with_the_number_of_pixels() -> None:
     x = torch.rand(5, 100)
-    tiled = input_space(x.repeat(1, 16), "rms").distances
-    torch.testing.assert_close(tiled, input_space(x, "rms").distances)
+    tiled = input_space(x.repeat(1, 16), "rms").x
+    torch.testing.assert_close(tiled, input_space(x, "rms").x)
 
 
 def test_a_space_the_instances_do_not_have_is_an_error() -> None:
