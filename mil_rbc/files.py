@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,18 +21,25 @@ FORMAT = 1  # of checkpoints; raised when an older one can no longer be read
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def write_whole(path: Path, data: bytes | memoryview | str) -> None:
+def write_whole(path: Path, data: bytes | memoryview | str | Iterable[bytes]) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part.
+
+    Args:
+        path: of the file.
+        data: its content, at once or piece by piece.
 
     Raises:
         RunError: if the disk is full or the place cannot be written to.
     """
-    content = data.encode() if isinstance(data, str) else data
+    if isinstance(data, str):
+        data = data.encode()
+    pieces = [data] if isinstance(data, bytes | memoryview) else data
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -8,6 +8,8 @@ import io
 import shutil
 import sys
 import time
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -46,21 +48,20 @@ def encode(
         DataError: if a feature is not finite, or the crops are too small.
         RunError: if a file cannot be read or written; before anything is computed.
     """
-    crops = np.concatenate([bag.instances for bag in cohort.bags])
     name = file_name(cohort, encoder)
     path = folder / name
-    shape = (len(crops), encoder.encoding.features)
+    shape = (sum(map(len, cohort.bags)), encoder.encoding.features)
     if shared is not None:
         check_writable(shared / name)
         if not path.exists() and read_features(shared / name, shape) is not None:
             write_again(shared / name, path)
     if not path.exists():
-        _write(path, _compute(crops, encoder, folder / f".{name}"))
+        _write(path, shape, _compute(cohort, encoder, folder / f".{name}"))
         shutil.rmtree(folder / f".{name}", ignore_errors=True)
     features = read_features(path, shape)
     if features is None:
         raise RunError(f"{path} is damaged: delete it and run again")
-    if not np.isfinite(features).all():
+    if not all(np.isfinite(features[k : k + PART]).all() for k in range(0, len(features), PART)):
         raise DataError(
             f"encoder {encoder.encoding.name!r} gives features that are not finite: its weights "
             f"are at fault, name others"
@@ -77,29 +78,48 @@ def file_name(cohort: Cohort, encoder: FrozenEncoder) -> str:
     return f"features-{hashlib.sha256(both.encode()).hexdigest()[:16]}.npy"
 
 
-def _compute(crops: NDArray[np.uint8], encoder: FrozenEncoder, parts: Path) -> NDArray[np.float32]:
-    """Encode part by part, with progress; whatever parts are there already are read."""
-    progress, found = _Progress(encoder.encoding.words, len(crops)), []
+def _compute(cohort: Cohort, encoder: FrozenEncoder, folder: Path) -> list[Path]:
+    """Encode part by part, with progress, into files of `PART` cells; those there are are kept.
+
+    Never are all cells or features in memory besides the cohort: there may be millions.
+    """
+    ends = np.cumsum([len(bag) for bag in cohort.bags])
+    cells, width = int(ends[-1]), encoder.encoding.features
+    progress, parts = _Progress(encoder.encoding.words, cells), []
     try:
-        for start in range(0, len(crops), PART):
-            cells = crops[start : start + PART]
-            path = parts / f"{start:08d}.npy"
-            rows = read_features(path, (len(cells), encoder.encoding.features))
-            if rows is None:
-                rows = encoder(cells, lambda n, start=start: progress.say(start + n))  # type: ignore[misc]
-                _write(path, rows)
+        for start in range(0, cells, PART):
+            count = min(PART, cells - start)
+            path = folder / f"{start:08d}.npy"
+            if read_features(path, (count, width)) is None:
+                crops = _cells(cohort, ends, start, count)
+                rows = encoder(crops, lambda n, start=start: progress.say(start + n))  # type: ignore[misc]
+                _write(path, rows.shape, [rows])
             else:
-                progress.skip(len(cells))
-            found.append(rows)
+                progress.skip(count)
+            parts.append(path)
     finally:
         progress.end()
+    return parts
+
+
+def _cells(cohort: Cohort, ends: NDArray[np.int64], start: int, count: int) -> NDArray[np.uint8]:
+    """The crops from `start` on of all bags in a row, each bag's last at `ends` minus 1."""
+    found = []
+    for k in range(int(np.searchsorted(ends, start, side="right")), len(ends)):
+        begin = int(ends[k - 1]) if k else 0
+        if begin >= start + count:
+            break
+        found.append(cohort.bags[k].instances[max(start - begin, 0) : start + count - begin])
     return np.concatenate(found)
 
 
-def _write(path: Path, rows: NDArray[np.float32]) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, rows)
-    write_whole(path, buffer.getbuffer())
+def _write(path: Path, shape: tuple[int, ...], parts: Iterable[Path | NDArray[np.float32]]) -> None:
+    """Write one array of these parts."""
+    header = io.BytesIO()
+    described = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    rows = (np.load(part, mmap_mode="r") if isinstance(part, Path) else part for part in parts)
+    write_whole(path, chain([header.getvalue()], (part.tobytes() for part in rows)))
 
 
 class _Progress:

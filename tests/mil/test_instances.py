@@ -175,6 +175,8 @@ def test_an_interrupted_run_goes_on(
     whole = features.encode(cohort, tiny(), tmp_path / "other")
     assert (np.concatenate([b.instances for b in found.bags])
             == np.concatenate([b.instances for b in whole.bags])).all()  # fmt: skip
+    for crops_, bag in zip(cohort.bags, found.bags, strict=True):  # parts end within bags
+        assert np.allclose(bag.instances, tiny()(crops_.instances), atol=1e-5)
 
 
 def test_other_weights_get_a_file_of_their_own(tmp_path: Path, cohort: Cohort) -> None:
