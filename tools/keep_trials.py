@@ -27,14 +27,15 @@ COLUMNS = ["plan", "of", "pooling", "topology", "run", "fold", "train_bags", "te
 
 
 def trials(folder: Path) -> Iterator[pd.DataFrame]:
-    """Rows of every run below `folder`, those of logistic regression last."""
+    """Rows of every run below `folder` in the order they ended, of logistic regression last."""
     stamp = folder / "plan.sha256"
     plan = {"plan": stamp.read_text().strip()[:12]} if stamp.exists() else {}
-    for config in sorted(folder.rglob("config.yaml")):
-        run = config.parent
+    runs = [config.parent for config in folder.rglob("config.yaml")]
+    for run in runs:
         if not (run / "results.csv").exists():
             sys.exit(f"{run} is not finished: give its command again")
-        stored = yaml.safe_load(config.read_text())
+    for run in sorted(runs, key=lambda run: (run / "results.csv").stat().st_mtime_ns):
+        stored = yaml.safe_load((run / "config.yaml").read_text())
         settings = {name: stored[name] for name in SETTINGS}
         of = {**plan, "of": str(run.relative_to(folder.parent)), **settings}
         results = pd.read_csv(run / "results.csv")

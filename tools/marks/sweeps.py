@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -33,14 +34,20 @@ def sweep(runs: Path, name: str) -> str:
         accuracy = percent(row["accuracy_validation_mean"], row["accuracy_validation_std"])
         axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
         fitted = f"{trained[tuple(row[a] for a in ['pooling', *axes])]:.3f}"
-        rows.append([row["pooling"], *axis, loss, accuracy, fitted, f"{row['topo_to_class']:.2g}"])
+        rows.append([row["pooling"], *axis, loss, accuracy, fitted, ratio(row)])
     if found["pooling"].nunique() > 1:
         for row in found.groupby(axes, sort=False).mean(numeric_only=True).reset_index().iloc:
             axis = [f"{row[a]:g}" if isinstance(row[a], float) else str(row[a]) for a in axes]
             rows.append(["*mean*", *axis, f"{row['L_MIL_validation_mean']:.3f}",
                          percent(row["accuracy_validation_mean"], float("nan")), "",
-                         f"{row['topo_to_class']:.2g}"])  # fmt: skip
+                         ratio(row)])  # fmt: skip
     return table(head, rows) + "\n"
+
+
+def ratio(row: Mapping[str, float]) -> str:
+    """λ·L_topo / L_class, where there is a term."""
+    found = row["topo_to_class"]
+    return f"{found:.2g}" if found == found else "–"
 
 
 def curve(runs: Path, name: str) -> str:
