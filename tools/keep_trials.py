@@ -36,7 +36,7 @@ def trials(folder: Path) -> Iterator[pd.DataFrame]:
             sys.exit(f"{run} is not finished: give its command again")
     for run in sorted(runs, key=lambda run: (run / "results.csv").stat().st_mtime_ns):
         stored = yaml.safe_load((run / "config.yaml").read_text())
-        settings = {name: stored[name] for name in SETTINGS}
+        settings = {name: stored.get(name) for name in SETTINGS}
         of = {**plan, "of": str(run.relative_to(folder.parent)), **settings}
         results = pd.read_csv(run / "results.csv")
         names = "{pooling}-{topology}-fold{fold}-run{run}"
