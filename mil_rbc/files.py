@@ -7,8 +7,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,19 +34,11 @@ def write_whole(path: Path, data: bytes | memoryview | str | Iterable[bytes]) ->
     if isinstance(data, str):
         data = data.encode()
     pieces = [data] if isinstance(data, bytes | memoryview) else data
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise cannot_write(path, error) from error
+    with _replaced(path) as partial, open(partial, "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_again(source: Path, path: Path) -> None:
@@ -55,14 +47,21 @@ def write_again(source: Path, path: Path) -> None:
     Raises:
         RunError: as `write_whole`.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _replaced(path) as partial:
         partial.unlink(missing_ok=True)
         try:
             os.link(source, partial)
         except OSError:  # another file system, or one without links
             shutil.copyfile(source, partial)
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """Where to write what then takes the place of `path`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
         os.replace(partial, path)
         partial.unlink(missing_ok=True)  # a file replaced by a link to itself stays where it is
     except OSError as error:

@@ -15,7 +15,7 @@ import yaml
 from mil_rbc.cli import command
 from mil_rbc.errors import RunError
 from mil_rbc.experiment import run
-from mil_rbc.files import write_whole
+from mil_rbc.files import write_again, write_whole
 from mil_rbc.markdown import table as markdown
 from mil_rbc.options import Further, Options, parse, value_of
 from mil_rbc.report import figures
@@ -134,8 +134,8 @@ def _share_cohort(before: list[Options], now: Options) -> None:
     target = now.folder.cohort
     if same and not target.exists():
         for file in same[0].out.glob("features-*.npy"):
-            write_whole(now.out / file.name, file.read_bytes())
-        write_whole(target, same[0].folder.cohort.read_bytes())
+            write_again(file, now.out / file.name)
+        write_again(same[0].folder.cohort, target)
 
 
 def _said(value: Any) -> str:

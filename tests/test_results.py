@@ -15,7 +15,8 @@ import yaml
 import torchtopo
 from mil_rbc.confirm.effects import detectable, pool
 from mil_rbc.confirm.plan import Plan
-from mil_rbc.confirm.report import as_effects, chosen, effects, interval, points
+from mil_rbc.confirm.report import as_effects, chosen
+from mil_rbc.markdown import interval, points
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +26,7 @@ if Path(torchtopo.__file__).parents[1] != ROOT:
 sys.path.append(str(ROOT / "tools"))
 
 from keep_trials import COLUMNS, SETTINGS  # noqa: E402
+from marks.confirm import of_plan  # noqa: E402
 from marks.several import holm  # noqa: E402
 from results_table import main  # noqa: E402
 
@@ -242,7 +244,7 @@ def test_readme_and_page_answer_what_the_plans_found(name: str, file: str):
     plan = Plan.read(name)
     trials = pd.read_csv(TRIALS / f"{file}.csv")
     assert set(trials["plan"]) == {plan.sha256[:12]}
-    table = effects(plan, trials.assign(cohort=trials["of"].str.split("/").str[-1]))
+    _, table = of_plan(TRIALS, file)
     primary = plan.primary
     rows = chosen(table, primary["pooling"], primary["outcome"], primary["pooled_over"])
     assert len(rows) == len(primary["pooled_over"])

@@ -10,10 +10,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
-import yaml
+from marks.words import stored
+
+from mil_rbc.run_folder import RunFolder
+from mil_rbc.training.trial import Trial
 
 SETTINGS = ("activation", "attention", "averaged_epochs", "beta_decay", "convention", "deviation",
             "dropout", "epochs", "lam", "lr", "schedule")  # fmt: skip
@@ -25,6 +29,8 @@ FIRST = ("topo_to_class", "dead_bag_head")
 COLUMNS = ["plan", "of", "pooling", "topology", "run", "fold", "train_bags", "test_bags",
            *OUTCOMES, *(f"{m}_first" for m in FIRST), "accuracy_train", *SETTINGS]  # fmt: skip
 
+IDENTITY = [f.name for f in fields(Trial)]
+
 
 def trials(folder: Path) -> Iterator[pd.DataFrame]:
     """Rows of every run below `folder` in the order they ended, of logistic regression last."""
@@ -35,13 +41,12 @@ def trials(folder: Path) -> Iterator[pd.DataFrame]:
         if not (run / "results.csv").exists():
             sys.exit(f"{run} is not finished: give its command again")
     for run in sorted(runs, key=lambda run: (run / "results.csv").stat().st_mtime_ns):
-        stored = yaml.safe_load((run / "config.yaml").read_text())
-        settings = {name: stored.get(name) for name in SETTINGS}
+        config = stored(run)
+        settings = {name: config.get(name) for name in SETTINGS}
         of = {**plan, "of": str(run.relative_to(folder.parent)), **settings}
         results = pd.read_csv(run / "results.csv")
-        names = "{pooling}-{topology}-fold{fold}-run{run}"
-        more = [first_and_last(run / "trials" / names.format(**row) / "metrics.csv")
-                for row in results.to_dict("records")]  # fmt: skip
+        named = [Trial(*row).name for row in results[IDENTITY].itertuples(index=False)]
+        more = [first_and_last(RunFolder(run).trial(n).table("metrics")) for n in named]
         yield results.assign(**of).join(pd.DataFrame(more))
         if (run / "baselines.csv").exists():
             linear = pd.read_csv(run / "baselines.csv").assign(**of)

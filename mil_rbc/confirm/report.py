@@ -12,6 +12,7 @@ from scipy import stats
 
 from mil_rbc.confirm.effects import Effect, detectable, effect, pool
 from mil_rbc.confirm.plan import Plan
+from mil_rbc.markdown import interval, points
 from mil_rbc.markdown import table as markdown
 from mil_rbc.model.variants import ALIASES
 
@@ -43,10 +44,11 @@ def effects(plan: Plan, trials: pd.DataFrame) -> pd.DataFrame:
         One row each, in the plan's order. `ratio` is λ·L_topo / L_class in the last epoch, `dead`
         and `dead_with` are shares of the bag head's hidden units; all three are means over trials.
     """
+    if trials.empty:
+        return trials
     rows = []
     arms = [ALIASES.get(arm, arm) for arm in plan.primary["arms"]]
-    every = trials.replace({"topology": ALIASES}) if len(trials) else trials
-    parts = {} if every.empty else dict(list(every.groupby(["cohort", "pooling"])))
+    parts = dict(list(trials.replace({"topology": ALIASES}).groupby(["cohort", "pooling"])))
     for (name, pooling), outcome in product(product(plan.cohorts, plan.poolings), OUTCOMES):
         if (name, pooling) not in parts:
             continue
@@ -166,13 +168,3 @@ def as_effects(rows: pd.DataFrame) -> list[Effect]:
     """Effects from rows of `effects`."""
     names = ["difference", "variance", "pairs"]
     return [Effect(float(d), float(v), int(n)) for d, v, n in np.asarray(rows[names])]
-
-
-def points(share: float) -> str:
-    """A difference in percentage points."""
-    return f"{round(100 * share, 1) + 0.0:+.1f}"  # no -0.0
-
-
-def interval(low: float, high: float) -> str:
-    """From where to where, in percentage points."""
-    return f"{points(low)} to {points(high)}"

@@ -224,12 +224,12 @@ def example(
     space = resolve_space(options.space, cohort.kind, crops=bag.crops is not None)
     points = points_of(instances, cohort.kind, space, first.standardize, bag.crops)
     scale = "none" if options.scale == "std" else options.scale
-    data = BagData(instances, torch.tensor(bag.label), input_space(points, scale))
+    measured = input_space(points, scale)
+    data = BagData(instances, torch.tensor(bag.label), measured)
     cells = evenly(len(bag))
     if len(cells) < len(bag):
         rule += f"; of its {len(bag)} cells {len(cells)} are shown, taken evenly"
-        bag = _some(bag, cells.numpy())
-    measured = input_space(points[cells], scale)
+        bag, measured = _some(bag, cells.numpy()), input_space(points[cells], scale)
     return Example(
         bag=bag,
         pooling=pooling,

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from marks.words import kept, signed
+from marks.words import kept
 from mil_rbc.confirm.effects import effect
-from mil_rbc.markdown import table
+from mil_rbc.markdown import interval, points, table
 from mil_rbc.report.statistics import corrected_t_test
 
 MEASURES = ("auroc", "accuracy", "dead_bag_head")
@@ -72,8 +72,8 @@ def dead(runs: Path, name: str) -> str:
 def by_seed(gains: pd.Series) -> str:
     """Mean of paired differences with its interval over seeds, each averaged over the rest."""
     of = gains.groupby("run").mean().dropna()
-    low, high = effect(of.tolist(), train=1, test=0).interval()
-    return f"{signed(of.mean())} ({signed(low)} to {signed(high)})"
+    found = effect(of.tolist(), train=1, test=0)
+    return f"{points(found.mean)} ({interval(*found.interval())})"
 
 
 def other_bags(gains: pd.Series, trials: pd.DataFrame) -> str:

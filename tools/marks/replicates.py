@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from scipy import stats
 
-from marks.words import kept, signed
+from marks.words import kept
 from mil_rbc.confirm.effects import effect
-from mil_rbc.markdown import table
+from mil_rbc.markdown import interval, points, table
 from mil_rbc.report.tables import percent
-
-MEASURES = ("auroc", "accuracy", "accuracy_train", "cross_entropy", "topo_to_class_first",
-            "topo_to_class")  # fmt: skip
 
 
 def replicates(runs: Path, names: str) -> str:
@@ -38,16 +34,15 @@ def replicates(runs: Path, names: str) -> str:
         of = of.pivot(index="replicate", columns="condition")
         for name in of["auroc"]:
             means.append([str(pooling), name, str(of["auroc", name].count()),
-                          *written({m: of[m, name] for m in MEASURES})])  # fmt: skip
+                          *written(of.xs(name, axis=1, level="condition"))])  # fmt: skip
         for high, low in [pair for pair in pairs if {*pair} <= {*of["auroc"]}]:
             d = (of["auroc", high] - of["auroc", low]).dropna()
             if len(d) < 2:
                 continue
             e = effect(d.tolist(), train=1, test=0)
             p = 2 * stats.t.sf(abs(e.mean) / e.variance**0.5, e.pairs - 1)
-            interval = " to ".join(map(signed, e.interval()))
             said = f"{p:.3f}" if p >= 0.001 else "< 0.001"
-            gains.append([str(pooling), high, low, signed(e.mean), interval, said,
+            gains.append([str(pooling), high, low, points(e.mean), interval(*e.interval()), said,
                           f"{(d > 0).sum()} of {e.pairs}"])  # fmt: skip
     for name, of in linear.groupby("pooling", sort=False):
         means.append([str(name), "logistic regression", str(len(of)), *written(of)])
@@ -58,7 +53,7 @@ def replicates(runs: Path, names: str) -> str:
     return f"{table(head, means)}\n\n{differences}\n"
 
 
-def written(of: Mapping[str, pd.Series] | pd.DataFrame) -> list[str]:
+def written(of: pd.DataFrame) -> list[str]:
     """Means over replicates, of AUROC and accuracy with their deviations."""
     first = [percent(of[m].mean(), of[m].std()) for m in ("auroc", "accuracy")]
     others = {"accuracy_train": 100.0, "cross_entropy": 1.0, "topo_to_class_first": 1.0,
@@ -84,12 +79,12 @@ def chosen(runs: Path, names: str) -> str:
     rows = []
     for name, of in every.groupby("setting", sort=False):
         d = (by.loc[name] - by.loc[first]).dropna()
-        interval = " to ".join(map(signed, effect(d.tolist(), train=1, test=0).interval()))
+        low, high = effect(d.tolist(), train=1, test=0).interval()
+        gain = [points(d.mean()), interval(low, high), f"{(d > 0).sum()} of {len(d)}"]
         poolings = 100 * of.groupby("pooling", sort=False)[measured].mean()
         rows.append([str(name), *(percent(of[m].mean(), float("nan")) for m in measured),
                      *(f"{a:.1f} / {b:.1f}" for a, b in poolings.itertuples(index=False)),
-                     *(["", "", ""] if name == first else
-                       [signed(d.mean()), interval, f"{(d > 0).sum()} of {len(d)}"])])  # fmt: skip
+                     *(["", "", ""] if name == first else gain)])  # fmt: skip
     head = ["setting", "AUROC", "accuracy", *dict.fromkeys(every["pooling"]), "mean of both, gain",
             "95 %", "higher in"]  # fmt: skip
     return table(head, rows) + "\n"

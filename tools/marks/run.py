@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from marks.words import ARMS, SHOWN, signed, stored
-from mil_rbc.markdown import table
+from marks.words import ARMS, SHOWN, stored
+from mil_rbc.markdown import interval, points, table
 from mil_rbc.report.tables import percent
 
 
 def minutes(seconds: float) -> str:
     """Seconds as minutes and seconds."""
     return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+
+
+def moved(row: Mapping[str, float]) -> list[str]:
+    """Difference, p and interval of a row of paired.csv or overall.csv."""
+    return [points(row["difference"]), f"{row['p']:.2f}",
+            interval(row["bootstrap_low"], row["bootstrap_high"])]  # fmt: skip
 
 
 def run(runs: Path, name: str) -> str:
@@ -42,15 +49,11 @@ def run(runs: Path, name: str) -> str:
         for metric, title in SHOWN.items():
             arms = [percent(table1.loc[(pooling, a), f"{metric}_mean"],
                             table1.loc[(pooling, a), f"{metric}_std"]) for a in ARMS]  # fmt: skip
-            p = paired.loc[(pooling, metric)]
-            interval = f"{signed(p['bootstrap_low'])} to {signed(p['bootstrap_high'])}"
-            rows.append([pooling, title, *arms, signed(p["difference"]), f"{p['p']:.2f}", interval])
+            rows.append([pooling, title, *arms, *moved(paired.loc[(pooling, metric)])])
     for row in pd.read_csv(folder / "overall.csv").to_dict("records"):
         if row["metric"] in SHOWN and row["topology"] == "signature":
-            interval = f"{signed(row['bootstrap_low'])} to {signed(row['bootstrap_high'])}"
             arms = [percent(row[word], float("nan")) for word in ARMS.values()]
-            rows.append([row["pooling"], SHOWN[row["metric"]], *arms, signed(row["difference"]),
-                         f"{row['p']:.2f}", interval])  # fmt: skip
+            rows.append([row["pooling"], SHOWN[row["metric"]], *arms, *moved(row)])
     if (folder / "baselines.csv").exists():
         for name, of in pd.read_csv(folder / "baselines.csv").groupby("baseline", sort=False):
             rows += [[f"*{name}, linear*", title, percent(of[metric].mean(), of[metric].std()),

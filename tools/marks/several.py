@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from marks.words import SHOWN, kept, signed
-from mil_rbc.markdown import table
+from marks.words import SHOWN, kept
+from mil_rbc.markdown import points, table
 from mil_rbc.report.statistics import corrected_t_test
 from mil_rbc.report.tables import PAPER, percent
 
@@ -17,7 +17,7 @@ def summary(runs: Path, names: str) -> str:
     poolings = list(dict.fromkeys(pooling for pooling, _ in PAPER))
     rows = []
     for metric in ("accuracy", "auroc"):
-        gains = [signed((PAPER[p, "signature"][metric][0] - PAPER[p, "off"][metric][0]) / 100)
+        gains = [points((PAPER[p, "signature"][metric][0] - PAPER[p, "off"][metric][0]) / 100)
                  for p in poolings]  # fmt: skip
         rows.append(["the paper, its 71 patients", SHOWN[metric], *gains])
     for name in names.split():
@@ -28,7 +28,7 @@ def summary(runs: Path, names: str) -> str:
                 there = (pooling, metric) in paired.index
                 found = paired.loc[(pooling, metric)] if there else None
                 cells.append("–" if found is None else
-                             f"{signed(found['difference'])} (p {found['p']:.2f})")  # fmt: skip
+                             f"{points(found['difference'])} (p {found['p']:.2f})")  # fmt: skip
             rows.append([name, SHOWN[metric], *cells])
     return table(["", "", *poolings], rows) + "\n"
 
@@ -56,7 +56,7 @@ def beside(runs: Path, name: str) -> str:
             cells = [percent(part["auroc"].mean(), part["auroc"].std()), *["–"] * 4]
             if arm in gains:
                 d, corrected = gains[arm], controls.get(arm)
-                cells[1:] = [signed(d.mean()), f"{p[arm]:.3f}",
+                cells[1:] = [points(d.mean()), f"{p[arm]:.3f}",
                              "–" if corrected is None else f"{corrected:.3f}",
                              f"{(d > 0).sum()} of {len(d)}"]  # fmt: skip
             rows.append([str(pooling), arm, *cells, f"{part['cross_entropy'].mean():.2f}"])

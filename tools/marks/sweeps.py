@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from marks.words import ARMS, signed
-from mil_rbc.markdown import table
+from marks.words import ARMS
+from mil_rbc.markdown import points, table
 from mil_rbc.report.tables import percent
 
 
@@ -59,7 +59,7 @@ def curve(runs: Path, name: str) -> str:
         arms = part.set_index("topology")
         cells = [percent(arms.loc[a, f"{m}_mean"], arms.loc[a, f"{m}_std"])
                  for m in ("accuracy", "auroc") for a in ARMS]  # fmt: skip
-        gain = [signed(arms.loc["signature", f"{m}_mean"] - arms.loc["off", f"{m}_mean"])
+        gain = [points(arms.loc["signature", f"{m}_mean"] - arms.loc["off", f"{m}_mean"])
                 for m in ("accuracy", "auroc")]  # fmt: skip
         rows.append([str(pooling), str(value), *cells[:2], gain[0], *cells[2:], gain[1]])
     rows.sort(key=lambda r: (r[0], float(r[1])))

@@ -1,4 +1,4 @@
-"""What the tables share: names of arms, what was kept or stored of runs, numbers as written."""
+"""What the tables share: names of arms, what was kept or stored of runs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ SHOWN = {"accuracy": "accuracy", "f1_weighted": "F1", "auroc": "AUROC"}
 
 VARIED = ("epochs", "averaged_epochs", "lr", "schedule", "beta_decay", "deviation", "attention",
           "dropout")  # fmt: skip
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """A difference in percentage points."""
-    return "–" if value != value else f"{round(100 * value, digits) + 0.0:+.{digits}f}"
 
 
 def stored(folder: Path) -> dict[str, Any]:
